@@ -1,0 +1,81 @@
+"""In front of every page of an account: who is it, may they, and did they just prove it?"""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from allauth.account.authentication import get_authentication_records
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Member
+from accounts.permissions import Permission
+from auditlog import journal
+from auditlog.actions import Action
+
+P = ParamSpec("P")
+MemberView = Callable[Concatenate[HttpRequest, Member, P], HttpResponse]
+AccountView = Callable[Concatenate[HttpRequest, str, P], HttpResponse]
+
+
+def requires(permission: Permission, *, attempt: Action | None = None) -> Callable[[MemberView[P]], AccountView[P]]:
+    """Turn the slug of the URL into the signed-in person's Member; 404 for strangers, 403 where the role lacks it.
+
+    :param attempt: the action that a refusal is written down as.
+    """
+
+    def decorate(view: MemberView[P]) -> AccountView[P]:
+        @login_required
+        @wraps(view)
+        def guarded(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            members = Member.objects.active().select_related("account", "user")
+            member = get_object_or_404(members, account__slug=slug, user=request.user)
+            if not member.may(permission):
+                return _refuse(request, member, attempt)
+            return view(request, member, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def _refuse(request: HttpRequest, member: Member, attempt: Action | None) -> HttpResponse:
+    if attempt is not None:
+        reason = f"The role {member.get_role_display()} may not."
+        journal.record_refusal(attempt, of=member.account, by=member, reason=reason, at=timezone.now())
+    context = {"member": member, "account": member.account, "super_admins": member.account.super_admins()}
+    return render(request, "accounts/role_lacks_permission.html", context, status=403)
+
+
+def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[MemberView[P]], MemberView[P]]:
+    """Ask for the password or second factor again unless that was done in the last five minutes.
+
+    :param come_back_to: the URL name to return to; by default the page itself. Needed where that takes only POST.
+    """
+
+    def decorate(view: MemberView[P]) -> MemberView[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, member: Member, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if is_recently_authenticated(request):
+                return view(request, member, *args, **kwargs)
+            back = reverse(come_back_to, args=[member.account.slug]) if come_back_to else request.path
+            url = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
+            if request.accepts("text/html"):
+                return redirect(url)
+            return JsonResponse({"reauthenticate": url}, status=403)
+
+        return guarded
+
+    return decorate
+
+
+def is_recently_authenticated(request: HttpRequest) -> bool:
+    """Whether this session's newest proof of identity is at most five minutes old."""
+    newest = max((record["at"] for record in get_authentication_records(request)), default=0.0)
+    return 0 <= time.time() - newest <= settings.RECENT_AUTHENTICATION_SECONDS

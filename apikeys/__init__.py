@@ -1,0 +1,1 @@
+"""Secrets, and the calls made with them."""

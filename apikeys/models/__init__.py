@@ -1,0 +1,5 @@
+"""What the store keeps of credentials."""
+
+from apikeys.models.api_key import ApiKey
+
+__all__ = ["ApiKey"]

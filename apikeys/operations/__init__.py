@@ -1,0 +1,1 @@
+"""Whole business actions: rows, audit entry and revision in one transaction."""

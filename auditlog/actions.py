@@ -1,0 +1,33 @@
+"""The closed vocabulary of the audit log: what can be done, by name."""
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Category(TextChoices):
+    API_KEY = "api_key", _("API key")
+    ACCOUNT = "account", _("Account")
+    MEMBER = "member", _("Members")
+    SIGN_IN = "sign_in", _("Sign-in")
+
+
+class Action(TextChoices):
+    """`category.verb`; the label reads after a person's name: "Ada viewed the API key"."""
+
+    API_KEY_CREATED = "api_key.created", _("created the API key")
+    API_KEY_VIEWED = "api_key.viewed", _("viewed the API key")
+    API_KEY_ROTATED = "api_key.rotated", _("rotated the API key")
+    API_KEY_DEACTIVATED = "api_key.deactivated", _("deactivated the API key")
+    ACCOUNT_CREATED = "account.created", _("created the account")
+    ACCOUNT_PLAN_CHANGED = "account.plan_changed", _("changed the plan")
+    MEMBER_JOINED = "member.joined", _("joined the account")
+    SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
+
+    @property
+    def category(self) -> Category:
+        return Category(self.value.partition(".")[0])
+
+
+class Outcome(TextChoices):
+    DONE = "done", _("Done")
+    REFUSED = "refused", _("Refused")

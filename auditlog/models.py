@@ -1,0 +1,119 @@
+"""Both logs. They hold words, not foreign keys: what a row says must survive what it speaks of."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from auditlog.actions import Action, Category, Outcome
+
+
+class AuditEntry(models.Model):
+    """One line of the audit log: who did what, to what, when, from where."""
+
+    account_id = models.BigIntegerField(null=True)  # null: concerns no account, or all of them
+    at = models.DateTimeField()
+    category = models.CharField(max_length=32, choices=Category)
+    action = models.CharField(max_length=64, choices=Action)
+    outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.DONE)
+    reason = models.CharField(max_length=200, blank=True)  # of a refusal, for people
+
+    actor_kind = models.CharField(max_length=16)  # member | operator | system
+    actor_id = models.BigIntegerField(null=True)  # the user's id
+    actor_name = models.CharField(max_length=200)
+    actor_email = models.CharField(max_length=254, blank=True)
+
+    target_kind = models.CharField(max_length=32, blank=True)
+    target_id = models.CharField(max_length=64, blank=True)
+    target_name = models.CharField(max_length=200, blank=True)
+    details = models.JSONField(default=dict)
+
+    address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=512, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        indexes: ClassVar = [
+            models.Index(fields=["account_id", "at", "id"], name="auditentry_account_time"),
+            models.Index(fields=["target_kind", "target_id", "at"], name="auditentry_target_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.get_action_display()}"
+
+
+class Call(models.Model):
+    """One API request that the gate decided on; kept for seven days."""
+
+    account_id = models.BigIntegerField(null=True)  # null: the secret belongs to nobody
+    at = models.DateTimeField()
+    method = models.CharField(max_length=16)
+    path = models.CharField(max_length=1024)  # without its query; anything of secret shape is masked
+    status = models.PositiveSmallIntegerField()
+    duration_us = models.PositiveIntegerField(null=True)  # microseconds; null: only the gateway knows
+    reason = models.CharField(max_length=32, blank=True)  # why it was refused; empty: accepted
+    credential_kind = models.CharField(max_length=16, blank=True)
+    credential_id = models.UUIDField(null=True)
+    agent = models.CharField(max_length=64, blank=True)  # the caller's product token
+    network = models.CharField(max_length=43, blank=True)  # the caller's /24 or /48
+    user_agent = models.CharField(max_length=512, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    request_id = models.UUIDField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["account_id", "at", "id"], name="call_account_time"),
+            models.Index(fields=["credential_id", "at"], condition=Q(credential_id__isnull=False), name="call_credential_time"),
+            models.Index(fields=["at"], name="call_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.status}"
+
+
+class LastUse(models.Model):
+    """When a credential was last accepted; outlives the call log's seven days."""
+
+    credential_id = models.UUIDField(primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.credential_id} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class DailyUsage(models.Model):
+    """Accepted calls of an account on one day of its own time zone; raised with the batch that stores them."""
+
+    account_id = models.BigIntegerField()
+    day = models.DateField()
+    calls = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account_id", "day"], name="dailyusage_account_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.day} {self.calls}"
+
+
+class CallWriter(models.Model):
+    """One process's count of stored calls, raised in the transaction that stores them (G7).
+
+    Its count of issued calls is in a mapped file of the same name; the difference is what was lost.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    stored = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def store(self, calls: int) -> None:
+        """Raise the count; to be called in the batch's own transaction."""
+        type(self).objects.filter(pk=self.pk).update(stored=F("stored") + calls)

@@ -1,0 +1,33 @@
+"""What every test has at hand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+
+from accounts import revisions
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """SQLite as a file, as in production: threads and other processes must see it."""
+    if connection.vendor == "sqlite":
+        data_dir = Path(connection.settings_dict["NAME"]).parent
+        connection.settings_dict["TEST"]["NAME"] = str(data_dir / "test.sqlite3")
+    else:
+        connection.settings_dict["TEST"]["NAME"] = f"test_{connection.settings_dict['NAME']}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_the_last_test() -> Iterator[None]:
+    yield
+    cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rotations answer at once, except where the wait is what is tested: `@pytest.mark.settles`."""
+    if "settles" not in request.keywords:
+        monkeypatch.setattr(revisions, "SETTLE_SECONDS", 0)

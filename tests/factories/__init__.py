@@ -1,0 +1,71 @@
+"""Rows for tests, made as the operations make them."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import factory
+from django.contrib.auth.hashers import make_password
+
+from accounts.models import Account, Member, User
+from accounts.permissions import Role
+from apikeys import secrets
+from apikeys.models import ApiKey
+
+NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
+PASSWORD = "correct horse battery staple"  # noqa: S105 -- of people who exist for one test
+
+
+@cache
+def _hashed_password() -> str:
+    return make_password(PASSWORD)
+
+
+class UserFactory(factory.django.DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    email = factory.Sequence(lambda n: f"person{n}@acme.example")
+    name = factory.Sequence(lambda n: f"Person {n}")
+    password = factory.LazyFunction(_hashed_password)
+
+
+class AccountFactory(factory.django.DjangoModelFactory[Account]):
+    class Meta:
+        model = Account
+
+    name = factory.Sequence(lambda n: f"Acme {n}")
+    slug = factory.Sequence(lambda n: f"acme-{n}")
+
+
+class MemberFactory(factory.django.DjangoModelFactory[Member]):
+    class Meta:
+        model = Member
+
+    account = factory.SubFactory(AccountFactory)
+    user = factory.SubFactory(UserFactory)
+    role = Role.MEMBER
+
+
+class SuperAdminFactory(MemberFactory):
+    role = Role.SUPER_ADMIN
+
+
+class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
+    """An active key; `secret=` for one that the test must know."""
+
+    class Meta:
+        model = ApiKey
+
+    account = factory.SubFactory(AccountFactory)
+    generation = 1
+    created_at = NOW
+    created_by = factory.SubFactory(SuperAdminFactory, account=factory.SelfAttribute("..account"))
+
+    @classmethod
+    def _create(cls, model_class: type[ApiKey], *args: Any, **kwargs: Any) -> ApiKey:
+        secret = kwargs.pop("secret", None) or secrets.generate(secrets.Kind.API_KEY)
+        key = model_class(*args, **kwargs)
+        key.keep(secret)
+        key.save()
+        return key

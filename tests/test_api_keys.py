@@ -1,0 +1,85 @@
+"""The account API key's life: create, show, rotate, deactivate (G2, G3)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import Change
+from apikeys.operations import api_keys
+from auditlog.actions import Action
+from auditlog.models import AuditEntry
+from tests.factories import NOW, ApiKeyFactory, SuperAdminFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_creating_issues_generation_one_and_says_so() -> None:
+    admin = SuperAdminFactory.create()
+
+    issued = api_keys.create_api_key(account=admin.account, by=admin, now=NOW)
+
+    assert issued.key.generation == 1
+    assert issued.key.last4 == issued.secret[-4:]
+    assert issued.key.secret() == issued.secret
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor_email, entry.at) == (Action.API_KEY_CREATED, admin.user.email, NOW)
+    assert Change.objects.get().account_id == admin.account.pk
+
+
+def test_an_account_with_a_key_gets_no_second_one() -> None:
+    key = ApiKeyFactory.create()
+
+    with pytest.raises(api_keys.KeyExistsError):
+        api_keys.create_api_key(account=key.account, by=key.created_by, now=NOW)
+
+
+def test_rotating_ends_the_old_generation_and_issues_the_next() -> None:
+    old = ApiKeyFactory.create()
+    later = NOW + timedelta(days=3)
+
+    issued = api_keys.rotate_api_key(account=old.account, generation=1, by=old.created_by, now=later)
+
+    old.refresh_from_db()
+    assert (old.end, old.deactivated_at, old.deactivated_by) == ("rotated", later, old.created_by)
+    assert issued.key.generation == 2
+    assert old.account.api_keys.active().get() == issued.key
+
+
+def test_rotating_an_ended_generation_says_who_was_first() -> None:
+    old = ApiKeyFactory.create()
+    api_keys.rotate_api_key(account=old.account, generation=1, by=old.created_by, now=NOW)
+
+    with pytest.raises(api_keys.KeyNotCurrentError, match=f"was rotated away by {old.created_by} a moment ago"):
+        api_keys.rotate_api_key(account=old.account, generation=1, by=old.created_by, now=NOW)
+
+
+def test_a_secret_is_not_given_out_where_its_entry_could_still_be_rolled_back() -> None:
+    key = ApiKeyFactory.create()
+
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic(), transaction.atomic():
+        api_keys.show_api_key(account=key.account, by=key.created_by, now=NOW)
+
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_64_parallel_rotations_of_one_generation_one_wins() -> None:
+    key = ApiKeyFactory.create()
+
+    def rotate(_: int) -> str:
+        try:
+            api_keys.rotate_api_key(account=key.account, generation=1, by=key.created_by, now=NOW)
+        except api_keys.KeyNotCurrentError as refusal:
+            return str(refusal)
+        finally:
+            connection.close()
+        return "rotated"
+
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(rotate, range(64)))
+
+    assert answers.count("rotated") == 1
+    assert answers.count(f"This API key was rotated away by {key.created_by} a moment ago.") == 63
+    assert list(key.account.api_keys.active().values_list("generation", flat=True)) == [2]
