@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Any
 from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
@@ -19,21 +19,20 @@ from accounts.permissions import Permission
 from auditlog import journal
 from auditlog.actions import Action
 
-P = ParamSpec("P")
-MemberView = Callable[Concatenate[HttpRequest, Member, P], HttpResponse]
-AccountView = Callable[Concatenate[HttpRequest, str, P], HttpResponse]
+MemberView = Callable[..., HttpResponse]  # (request, member, …)
+AccountView = Callable[..., HttpResponse]  # (request, slug, …)
 
 
-def requires(permission: Permission, *, attempt: Action | None = None) -> Callable[[MemberView[P]], AccountView[P]]:
+def requires(permission: Permission, *, attempt: Action | None = None) -> Callable[[MemberView], AccountView]:
     """Turn the slug of the URL into the signed-in person's Member; 404 for strangers, 403 where the role lacks it.
 
     :param attempt: the action that a refusal is written down as.
     """
 
-    def decorate(view: MemberView[P]) -> AccountView[P]:
+    def decorate(view: MemberView) -> AccountView:
         @login_required
         @wraps(view)
-        def guarded(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
             members = Member.objects.active().select_related("account", "user")
             member = get_object_or_404(members, account__slug=slug, user=request.user)
             if not member.may(permission):
@@ -53,15 +52,15 @@ def _refuse(request: HttpRequest, member: Member, attempt: Action | None) -> Htt
     return render(request, "accounts/role_lacks_permission.html", context, status=403)
 
 
-def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[MemberView[P]], MemberView[P]]:
+def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[MemberView], MemberView]:
     """Ask for the password or second factor again unless that was done in the last five minutes.
 
     :param come_back_to: the URL name to return to; by default the page itself. Needed where that takes only POST.
     """
 
-    def decorate(view: MemberView[P]) -> MemberView[P]:
+    def decorate(view: MemberView) -> MemberView:
         @wraps(view)
-        def guarded(request: HttpRequest, member: Member, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, member: Member, *args: Any, **kwargs: Any) -> HttpResponse:
             if is_recently_authenticated(request):
                 return view(request, member, *args, **kwargs)
             back = reverse(come_back_to, args=[member.account.slug]) if come_back_to else request.path

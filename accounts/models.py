@@ -88,8 +88,6 @@ class Account(models.Model):
     daily_limit = models.PositiveBigIntegerField(_("calls a day"), default=DEFAULT_DAILY_LIMIT)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    members: "MemberManager"
-
     class Meta:
         verbose_name = _("account")
         verbose_name_plural = _("accounts")
@@ -99,8 +97,13 @@ class Account(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.number:
-            self.number = int(get_random_string(1, "123456789") + get_random_string(9, "0123456789"))
+            self.number = self.new_number()
         super().save(*args, **kwargs)
+
+    @staticmethod
+    def new_number() -> int:
+        """Ten random digits; says nothing about how many accounts there are."""
+        return int(get_random_string(1, "123456789") + get_random_string(9, "0123456789"))
 
     def lock(self) -> None:
         """Hold the account's row until commit. On SQLite the transaction itself is that lock (BEGIN IMMEDIATE)."""
@@ -144,7 +147,9 @@ class Member(models.Model):
         verbose_name_plural = _("members")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["account", "user"], condition=Q(left_at__isnull=True), name="member_once"),
-            models.CheckConstraint(condition=Q(left_at__isnull=True) | Q(left_at__gte=F("joined_at")), name="member_left_after_joined"),
+            models.CheckConstraint(
+                condition=Q(left_at__isnull=True) | Q(left_at__gte=F("joined_at")), name="member_left_after_joined"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,9 @@ from auditlog.actions import Action
 
 
 @transaction.atomic
-def create_account(*, name: str, slug: str, super_admin: User, by: By, now: datetime, time_zone: str = "UTC") -> Account:
+def create_account(
+    *, name: str, slug: str, super_admin: User, by: By, now: datetime, time_zone: str = "UTC"
+) -> Account:
     """Open an account with its first super admin.
 
     :raises django.core.exceptions.ValidationError: if the slug is taken or a field is not valid.

@@ -20,6 +20,7 @@ class Action(TextChoices):
     API_KEY_DEACTIVATED = "api_key.deactivated", _("deactivated the API key")
     ACCOUNT_CREATED = "account.created", _("created the account")
     ACCOUNT_PLAN_CHANGED = "account.plan_changed", _("changed the plan")
+    ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     MEMBER_JOINED = "member.joined", _("joined the account")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
 

@@ -45,7 +45,7 @@ class HasPk(Protocol):
     pk: Any
 
 
-def record(  # noqa: PLR0913 -- an entry answers that many questions
+def record(
     action: Action,
     *,
     of: HasPk | None,

@@ -66,7 +66,9 @@ class Call(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["account_id", "at", "id"], name="call_account_time"),
-            models.Index(fields=["credential_id", "at"], condition=Q(credential_id__isnull=False), name="call_credential_time"),
+            models.Index(
+                fields=["credential_id", "at"], condition=Q(credential_id__isnull=False), name="call_credential_time"
+            ),
             models.Index(fields=["at"], name="call_time"),
         ]
 

@@ -29,48 +29,53 @@ def test_creating_issues_generation_one_and_says_so() -> None:
 
 
 def test_an_account_with_a_key_gets_no_second_one() -> None:
-    key = ApiKeyFactory.create()
+    admin = SuperAdminFactory.create()
+    key = ApiKeyFactory.create(account=admin.account, created_by=admin)
 
     with pytest.raises(api_keys.KeyExistsError):
-        api_keys.create_api_key(account=key.account, by=key.created_by, now=NOW)
+        api_keys.create_api_key(account=key.account, by=admin, now=NOW)
 
 
 def test_rotating_ends_the_old_generation_and_issues_the_next() -> None:
-    old = ApiKeyFactory.create()
+    admin = SuperAdminFactory.create()
+    old = ApiKeyFactory.create(account=admin.account, created_by=admin)
     later = NOW + timedelta(days=3)
 
-    issued = api_keys.rotate_api_key(account=old.account, generation=1, by=old.created_by, now=later)
+    issued = api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=later)
 
     old.refresh_from_db()
-    assert (old.end, old.deactivated_at, old.deactivated_by) == ("rotated", later, old.created_by)
+    assert (old.end, old.deactivated_at, old.deactivated_by) == ("rotated", later, admin)
     assert issued.key.generation == 2
     assert old.account.api_keys.active().get() == issued.key
 
 
 def test_rotating_an_ended_generation_says_who_was_first() -> None:
-    old = ApiKeyFactory.create()
-    api_keys.rotate_api_key(account=old.account, generation=1, by=old.created_by, now=NOW)
+    admin = SuperAdminFactory.create()
+    old = ApiKeyFactory.create(account=admin.account, created_by=admin)
+    api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
 
-    with pytest.raises(api_keys.KeyNotCurrentError, match=f"was rotated away by {old.created_by} a moment ago"):
-        api_keys.rotate_api_key(account=old.account, generation=1, by=old.created_by, now=NOW)
+    with pytest.raises(api_keys.KeyNotCurrentError, match=f"was rotated away by {admin} a moment ago"):
+        api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
 
 
 def test_a_secret_is_not_given_out_where_its_entry_could_still_be_rolled_back() -> None:
-    key = ApiKeyFactory.create()
+    admin = SuperAdminFactory.create()
+    key = ApiKeyFactory.create(account=admin.account, created_by=admin)
 
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic(), transaction.atomic():
-        api_keys.show_api_key(account=key.account, by=key.created_by, now=NOW)
+        api_keys.show_api_key(account=key.account, by=admin, now=NOW)
 
     assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_64_parallel_rotations_of_one_generation_one_wins() -> None:
-    key = ApiKeyFactory.create()
+    admin = SuperAdminFactory.create()
+    key = ApiKeyFactory.create(account=admin.account, created_by=admin)
 
     def rotate(_: int) -> str:
         try:
-            api_keys.rotate_api_key(account=key.account, generation=1, by=key.created_by, now=NOW)
+            api_keys.rotate_api_key(account=key.account, generation=1, by=admin, now=NOW)
         except api_keys.KeyNotCurrentError as refusal:
             return str(refusal)
         finally:
@@ -81,5 +86,5 @@ def test_of_64_parallel_rotations_of_one_generation_one_wins() -> None:
         answers = list(pool.map(rotate, range(64)))
 
     assert answers.count("rotated") == 1
-    assert answers.count(f"This API key was rotated away by {key.created_by} a moment ago.") == 63
+    assert answers.count(f"This API key was rotated away by {admin} a moment ago.") == 63
     assert list(key.account.api_keys.active().values_list("generation", flat=True)) == [2]

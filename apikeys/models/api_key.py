@@ -69,8 +69,14 @@ class ApiKey(models.Model):
                 fields=["account"], condition=Q(deactivated_at__isnull=True), name="apikey_one_active_per_account"
             ),
             models.UniqueConstraint(fields=["account", "generation"], name="apikey_generation_unique"),
-            models.CheckConstraint(condition=Q(deactivated_at__isnull=True, end="") | (Q(deactivated_at__isnull=False) & ~Q(end="")), name="apikey_end_has_reason"),
-            models.CheckConstraint(condition=Q(deactivated_at__isnull=True) | Q(deactivated_at__gte=F("created_at")), name="apikey_ends_after_creation"),
+            models.CheckConstraint(
+                condition=Q(deactivated_at__isnull=True, end="") | (Q(deactivated_at__isnull=False) & ~Q(end="")),
+                name="apikey_end_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(deactivated_at__isnull=True) | Q(deactivated_at__gte=F("created_at")),
+                name="apikey_ends_after_creation",
+            ),
         ]
 
     def __str__(self) -> str:

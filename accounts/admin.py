@@ -1,0 +1,33 @@
+"""Accounts and people, for operators. Signing in to the admin goes through the portal's own sign-in."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+
+from accounts.models import Account, Member, User
+from auditlog.admin import ReadOnlyAdmin
+
+admin.site.site_header = admin.site.site_title = "KeyPortal operators"
+# As allauth documents: its sign-in, with everything that it asks for, stands in front of the admin too.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ("name", "slug", "number", "state", "burst_limit", "daily_limit", "created_at")
+    list_filter = ("state",)
+    search_fields = ("name", "slug", "number")
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin):
+    fields = ("email", "name", "time_zone", "is_staff", "is_active", "last_login", "created_at")
+    list_display = ("email", "name", "is_staff", "is_active", "last_login")
+    search_fields = ("email", "name")
+
+
+@admin.register(Member)
+class MemberAdmin(ReadOnlyAdmin):
+    list_display = ("user", "account", "role", "joined_at", "left_at")
+    list_filter = ("role",)
+    list_select_related = ("user", "account")
+    search_fields = ("user__email", "account__slug")
