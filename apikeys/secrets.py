@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
+from urllib.parse import unquote
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -75,12 +76,19 @@ _BODY = re.compile(rf"[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
 @cache
 def _secret_shape() -> re.Pattern[str]:
     longest_first = "|".join(sorted(map(re.escape, prefixes().values()), key=len, reverse=True))
-    return re.compile(rf"(?<![0-9A-Za-z])({longest_first})_[0-9A-Za-z]{{8,}}")
+    return re.compile(rf"({longest_first})_[0-9A-Za-z]{{8,}}")
 
 
 def mask(text: str) -> str:
-    """Replace whatever has the shape of a secret, whole or cut short, by its prefix and an ellipsis."""
-    return _secret_shape().sub(r"\1_…", text)
+    """Replace whatever has the shape of a secret, whole or cut short, by its prefix and an ellipsis.
+
+    A secret hidden by percent-encoding is masked too; the text then comes back decoded.
+    """
+    masked = _secret_shape().sub(r"\1_…", text)
+    if "%" not in masked:
+        return masked
+    decoded = unquote(masked)
+    return _secret_shape().sub(r"\1_…", decoded) if _secret_shape().search(decoded) else masked
 
 
 # --- To be found --------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Promises under faults: processes killed, disks failing, clocks wrong."""

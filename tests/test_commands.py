@@ -1,0 +1,134 @@
+"""The operator's commands: what they print, what they refuse, what they write down."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import Account, User
+from apikeys import secrets
+from apikeys.models import ApiKey
+from auditlog.actions import Action
+from auditlog.models import AuditEntry
+from tests.factories import AccountFactory, ApiKeyFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*words: str) -> str:
+    out = StringIO()
+    call_command(*words, stdout=out)
+    return out.getvalue()
+
+
+def facts(*words: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(run(*words, "--json"))
+    return answer
+
+
+def test_account_create_opens_an_account_with_its_super_admin() -> None:
+    answer = facts("account", "create", "Acme Inc.", "--slug", "acme", "--super-admin", "ada@acme.example")
+
+    account = Account.objects.get(slug="acme")
+    assert answer == {
+        "account": "acme",
+        "number": account.number,
+        "name": "Acme Inc.",
+        "super_admin": "ada@acme.example",
+    }
+    assert [member.user.email for member in account.super_admins()] == ["ada@acme.example"]
+    assert set(AuditEntry.objects.values_list("actor_name", flat=True)) == {"operator (shell)"}
+
+
+@pytest.mark.parametrize(
+    ("slug", "email", "complaint"),
+    [
+        ("acme", "ada@acme.example", "slug: Account with this slug already exists."),
+        ("a b", "ada@acme.example", "slug: Enter a valid"),
+        ("fine", "ada", "email: Enter a valid email address."),
+    ],
+)
+def test_account_create_refuses_with_the_reason_and_keeps_nothing(slug: str, email: str, complaint: str) -> None:
+    AccountFactory.create(slug="acme")
+
+    with pytest.raises(CommandError, match=complaint):
+        run("account", "create", "Acme", "--slug", slug, "--super-admin", email)
+
+    assert Account.objects.count() == 1
+    assert not User.objects.exists()
+
+
+def test_account_plan_changes_only_the_limit_that_is_named() -> None:
+    AccountFactory.create(slug="acme")
+
+    answer = facts("account", "plan", "acme", "--burst", "190")
+
+    assert answer == {"account": "acme", "burst": 190, "daily": 250_000}
+    entry = AuditEntry.objects.get(action=Action.ACCOUNT_PLAN_CHANGED)
+    assert entry.details["before"] == {"burst_limit": 100, "daily_limit": 250_000}
+
+
+@pytest.mark.parametrize("words", [["--burst", "-1"], ["--daily", "-1"]])
+def test_account_plan_refuses_a_negative_limit(words: list[str]) -> None:
+    AccountFactory.create(slug="acme")
+
+    with pytest.raises(CommandError, match="greater than or equal to 0"):
+        run("account", "plan", "acme", *words)
+
+
+def test_api_key_lives_from_create_to_deactivate() -> None:
+    AccountFactory.create(slug="acme")
+
+    created = facts("api_key", "create", "acme")
+    shown = facts("api_key", "show", "acme")
+    rotated = facts("api_key", "rotate", "acme")
+    deactivated = facts("api_key", "deactivate", "acme")
+
+    assert created == shown
+    assert set(created) == {
+        *("account", "generation", "secret", "last4", "created_at", "created_by", "age_days", "rotate_by"),
+        "last_used_at",
+    }
+    assert secrets.kind_of(created["secret"]) is secrets.Kind.API_KEY
+    assert (rotated["generation"], rotated["created_by"]) == (2, "operator (shell)")
+    assert rotated["secret"] != created["secret"]
+    assert "secret" not in deactivated
+    assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == [
+        Action.API_KEY_CREATED,
+        Action.API_KEY_VIEWED,
+        Action.API_KEY_ROTATED,
+        Action.API_KEY_DEACTIVATED,
+    ]
+
+
+def test_api_key_show_without_json_prints_the_secret_alone() -> None:
+    key = ApiKeyFactory.create()
+
+    assert run("api_key", "show", key.account.slug) == f"{key.secret()}\n"
+
+
+@pytest.mark.parametrize("verb", ["show", "rotate", "deactivate"])
+def test_api_key_refuses_what_needs_a_key_where_there_is_none(verb: str) -> None:
+    AccountFactory.create(slug="acme")
+
+    with pytest.raises(CommandError, match=r"This account has no active API key\."):
+        run("api_key", verb, "acme")
+
+
+def test_an_account_that_does_not_exist_is_named_in_the_refusal() -> None:
+    with pytest.raises(CommandError, match="no account “acme”"):
+        run("api_key", "show", "acme")
+
+
+def test_seed_keys_makes_accounts_whose_secrets_open(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+
+    run("seed_keys", "3", "--file", str(file))
+
+    lines = file.read_text().split()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert {key.secret() for key in ApiKey.objects.all()} == set(lines)
+    assert {account.burst_limit for account in Account.objects.all()} == {10**9}
