@@ -49,3 +49,10 @@ def change_plan(*, account: Account, burst_limit: int, daily_limit: int, by: By,
     after = {"burst_limit": burst_limit, "daily_limit": daily_limit}
     journal.record(Action.ACCOUNT_PLAN_CHANGED, of=account, by=by, target=account, at=now, before=before, after=after)
     revisions.take(account=account, now=now)
+
+
+@transaction.atomic
+def note_sign_in(*, user: User, now: datetime) -> None:
+    """Write a sign-in into the log of each account that the person is a member of."""
+    for member in user.memberships.active().select_related("account", "user"):
+        journal.record(Action.SIGN_IN_SUCCEEDED, of=member.account, by=member, at=now)

@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class ApiKeysConfig(AppConfig):
     name = "apikeys"
     verbose_name = _("API keys")
+
+    def ready(self) -> None:
+        from apikeys import checks  # noqa: F401, PLC0415 -- registers itself, and needs the settings

@@ -22,7 +22,7 @@ os.environ.update(
     KEY_ENCRYPTION_KEYS=_ring("test-k1"),
     DIGEST_PEPPERS=_ring("test-p1"),
     DATABASE_URL=stores.database_url(DATA_DIR),
-    SITE_ORIGIN="http://testserver",
+    SITE_ORIGIN="http://localhost",
     ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
     LOG_LEVEL="WARNING",
 )
