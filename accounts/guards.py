@@ -76,5 +76,5 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
 
 def is_recently_authenticated(request: HttpRequest) -> bool:
     """Whether this session's newest proof of identity is at most five minutes old."""
-    newest = max((record["at"] for record in get_authentication_records(request)), default=0.0)
+    newest = max((record["at"] for record in get_authentication_records(request, request.user)), default=0.0)
     return 0 <= time.time() - newest <= settings.RECENT_AUTHENTICATION_SECONDS
