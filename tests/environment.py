@@ -9,6 +9,7 @@ from pathlib import Path
 from tests import stores
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="keyportal-tests-"))
+(DATA_DIR / "static").mkdir()  # WhiteNoise wants it there before the first request
 
 
 def _ring(name: str) -> str:

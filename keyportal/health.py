@@ -1,0 +1,66 @@
+"""For whoever watches the web process: does it live, is it ready, what does it count."""
+
+import ipaddress
+from functools import cache
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
+FORWARDING_PREFIX = "HTTP_X_FORWARDED_"
+
+
+@require_safe
+@never_cache
+def livez(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django passes it
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django passes it
+    """200, or 503 with the part that is not ready and why: `{"status", "parts": {"database": "ok", …}}`."""
+    parts = _parts()
+    ready = all(state == "ok" for state in parts.values())
+    return JsonResponse({"status": "ok" if ready else "unavailable", "parts": parts}, status=200 if ready else 503)
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text format; for loopback and METRICS_ALLOW, and never through a proxy."""
+    if not _may_read_metrics(request):
+        return HttpResponseForbidden("Metrics are for loopback and METRICS_ALLOW.\n", content_type="text/plain")
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _parts() -> dict[str, str]:
+    try:
+        applied = MigrationRecorder(connection).applied_migrations()
+    except DatabaseError as failure:
+        why = f"cannot be asked ({type(failure).__name__})"  # the text of it may name hosts and users
+        return {"database": why, "migrations": "unknown while the database cannot be asked"}
+    missing = len(_known_migrations() - applied.keys())
+    return {"database": "ok", "migrations": f"{missing} not applied; run ./portal manage migrate" if missing else "ok"}
+
+
+@cache
+def _known_migrations() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None).disk_migrations)
+
+
+def _may_read_metrics(request: HttpRequest) -> bool:
+    if any(name in FORWARDING_HEADERS or name.startswith(FORWARDING_PREFIX) for name in request.META):
+        return False
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    peer = getattr(address, "ipv4_mapped", None) or address
+    return peer.is_loopback or any(peer in ipaddress.ip_network(text) for text in settings.METRICS_ALLOW)

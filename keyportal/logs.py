@@ -1,0 +1,38 @@
+"""What the processes write about themselves; never a secret, whatever a caller put where."""
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from django_structlog.middlewares import RequestMiddleware
+
+from apikeys import secrets
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor, last before rendering: a secret becomes its prefix and an ellipsis."""
+    for name, value in event.items():
+        event[name] = _masked(value)
+    return event
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return secrets.mask(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {secrets.mask(str(name)): _masked(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(one) for one in value]
+    return secrets.mask(str(value))
+
+
+class RequestLogMiddleware(RequestMiddleware):
+    """One line when a request starts and one when it ends: method and path. Queries are not logged."""
+
+    @staticmethod
+    def format_request(request: "HttpRequest") -> str:
+        return f"{request.method} {request.path}"
