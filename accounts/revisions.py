@@ -5,15 +5,18 @@ The proof that a wait of SETTLE_SECONDS after commit suffices stands in `apikeys
 
 import secrets
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Max
 
 from accounts.models import Account, Change
 
 LEASE_SECONDS = 1.0  # L: what a gate kept counts for so long after it last knew that nothing had changed
 CLOCK_RATE_ERROR = 0.05  # rho: how far the rates of two machines' clocks may differ
 SETTLE_SECONDS = LEASE_SECONDS * (1 + CLOCK_RATE_ERROR) / (1 - CLOCK_RATE_ERROR)  # W
+
+CHANGES_KEPT_FOR = timedelta(days=1)  # a gate that was away for longer drops all that it kept
 
 _TAKE = """
     INSERT INTO accounts_revision (id, number) VALUES (1, 1)
@@ -37,6 +40,13 @@ def take(*, account: Account | None, now: datetime) -> int:
         revision=number, mark=secrets.randbits(63), account_id=account.pk if account else None, at=now
     )
     return number
+
+
+def prune(*, now: datetime) -> int:
+    """Delete changes older than a day, but for the newest, by which gates know the database; how many those were."""
+    newest = Change.objects.aggregate(newest=Max("revision"))["newest"]
+    removed, _ = Change.objects.filter(at__lt=now - CHANGES_KEPT_FOR).exclude(revision=newest).delete()
+    return removed
 
 
 def settle() -> None:

@@ -1,0 +1,98 @@
+"""The demonstration: what `./portal up --demo` shows tells one consistent story."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import Count
+from django.utils import timezone
+
+from accounts.models import Account, Member, User
+from apikeys import demonstration
+from auditlog.actions import Action, Outcome
+from auditlog.models import AuditEntry, Call, DailyUsage, LastUse
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "for everybody in the demonstration"
+
+
+@pytest.fixture(autouse=True)
+def _filled() -> None:
+    demonstration.fill(password=PASSWORD)
+
+
+def test_acme_has_a_key_of_generation_two_that_is_203_days_old() -> None:
+    key = Account.objects.get(slug="acme").api_keys.active().get()
+
+    assert key.generation == 2
+    assert key.age(now=timezone.now()).days == 203
+    assert key.secret().endswith(key.last4)
+
+
+def test_acme_was_called_by_five_callers_of_which_some_failed() -> None:
+    calls = Call.objects.filter(account_id=Account.objects.get(slug="acme").pk)
+
+    callers = calls.values("agent", "network").annotate(calls=Count("id"))
+    reasons = set(calls.values_list("reason", flat=True))
+
+    assert len(callers) == 5
+    assert reasons == {"", "burst_limit", "rotated"}
+
+
+def test_no_call_is_older_than_the_log_may_be_or_in_the_future() -> None:
+    now = timezone.now()
+
+    assert not Call.objects.exclude(at__range=(now - timedelta(days=7, minutes=1), now)).exists()
+
+
+def test_globex_has_no_key_yet() -> None:
+    assert not Account.objects.get(slug="globex").api_keys.exists()
+
+
+def test_initechs_deactivated_key_is_still_presented_and_refused() -> None:
+    key = Account.objects.get(slug="initech").api_keys.get()
+
+    since = Call.objects.filter(credential_id=key.pk, at__gte=key.deactivated_at)
+
+    assert not key.is_active
+    assert set(since.values_list("reason", "status")) == {("deactivated", 401)}
+    assert since.values("agent").distinct().count() == 2
+
+
+def test_usage_counts_the_accepted_calls_by_the_accounts_own_day() -> None:
+    acme = Account.objects.get(slug="acme")
+    accepted = Call.objects.filter(account_id=acme.pk, reason="").values_list("at", flat=True)
+
+    for usage in DailyUsage.objects.filter(account_id=acme.pk):
+        assert usage.calls == sum(at.astimezone(acme.zone).date() == usage.day for at in accepted)
+
+
+def test_a_keys_last_use_is_its_last_accepted_call() -> None:
+    key = Account.objects.get(slug="acme").api_keys.active().get()
+    newest = Call.objects.filter(credential_id=key.pk, reason="").latest("at")
+
+    assert LastUse.objects.get(credential_id=key.pk).at == newest.at
+
+
+def test_the_audit_log_tells_who_did_what_from_where() -> None:
+    acme = Account.objects.get(slug="acme")
+    entries = AuditEntry.objects.filter(account_id=acme.pk, category="api_key")
+
+    actions = set(entries.values_list("action", "outcome"))
+
+    assert actions >= {(Action.API_KEY_ROTATED, Outcome.DONE), (Action.API_KEY_VIEWED, Outcome.REFUSED)}
+    assert not entries.filter(address=None).exists()
+
+
+def test_everybody_signs_in_with_the_one_password() -> None:
+    assert Member.objects.count() == 7
+    assert all(user.check_password(PASSWORD) for user in User.objects.all())
+
+
+def test_a_later_start_adds_nothing_and_takes_the_password_of_the_day() -> None:
+    calls = Call.objects.count()
+
+    demonstration.fill(password="another password for today")
+
+    assert Call.objects.count() == calls
+    assert all(user.check_password("another password for today") for user in User.objects.all())
