@@ -45,7 +45,7 @@ def _host(request: HttpRequest) -> Refusal | None:
 
 
 def _method(request: HttpRequest) -> Refusal | None:
-    if request.method not in METHODS:
+    if request.META["REQUEST_METHOD"] not in METHODS:  # request.method is in capitals, whatever came
         return Refusal(405, "This method is not served.")
     return None
 

@@ -1,0 +1,84 @@
+"""The web process as `./portal up` runs it, on the tests' own database."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import connection
+
+ROOT = Path(__file__).parent.parent.parent
+STARTS_WITHIN = 60  # seconds; a machine under load is slow, one that does not start at all is an error
+
+
+@dataclass(slots=True)
+class Server:
+    """A process that listens on a loopback port; what it prints goes into `log`."""
+
+    command: list[str]
+    port: int
+    log: Path
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        ends_at = time.monotonic() + STARTS_WITHIN
+        while not self._listens():
+            if self.process.poll() is not None or time.monotonic() > ends_at:
+                raise RuntimeError(f"The server did not start:\n{self.log.read_text()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+
+def web(log: Path, **environment: str) -> Server:
+    port = free_port()
+    command = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--blocking-threads", "8", "keyportal.wsgi:application"]
+    return Server([sys.executable, *command], port, log, installation(port, **environment))
+
+
+def gate(log: Path, **environment: str) -> Server:
+    port = free_port()
+    command = ["-m", "apikeys.gate", "--host", "127.0.0.1", "--port", str(port)]
+    return Server([sys.executable, *command], port, log, installation(port, **environment))
+
+
+def installation(port: int, **environment: str) -> dict[str, str]:
+    """The environment of a process that shares this test's database and secrets."""
+    return {**os.environ, "DATABASE_URL": database_url(), "SITE_ORIGIN": f"http://127.0.0.1:{port}", **environment}
+
+
+def database_url() -> str:
+    at = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{at['NAME']}"
+    return f"postgres://{at['USER']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
