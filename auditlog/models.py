@@ -1,5 +1,6 @@
 """Both logs. They hold words, not foreign keys: what a row says must survive what it speaks of."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -116,6 +117,6 @@ class CallWriter(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
-    def store(self, calls: int) -> None:
+    def store(self, calls: int, *, at: datetime) -> None:
         """Raise the count; to be called in the batch's own transaction."""
-        type(self).objects.filter(pk=self.pk).update(stored=F("stored") + calls)
+        type(self).objects.filter(pk=self.pk).update(stored=F("stored") + calls, seen_at=at)

@@ -1,0 +1,235 @@
+"""The check for a process that keeps nothing: the web process, which serves the account API behind it.
+
+It reads the credential for each call, so what G1 promises holds without a lease. Burst limits are this process's own;
+the daily count is the shared one (see `apikeys.gate.limits`).
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from uuid import UUID
+
+from django.db import connection
+
+from apikeys import secrets
+from apikeys.gate import refusals
+from apikeys.gate.clock import boot_seconds
+from apikeys.gate.decide import judge, standing
+from apikeys.gate.limits import Window, Windows
+from apikeys.gate.presented import Presented, presented
+from apikeys.gate.reasons import STATUS, Reason
+from apikeys.gate.request_ids import RequestIds
+from apikeys.gate.store import Credential, StoreError, read_credentials, read_usage
+from apikeys.models import ApiKey
+from auditlog.calls import STOP_SECONDS, CallWriter, Usage, Who
+
+QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A call as it came in."""
+
+    method: str
+    target: str = field(repr=False)  # path?query as received
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    address: str | None  # the caller's, proxies of ours left out
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the call may pass, and what to answer if not."""
+
+    accepted: bool
+    status: int  # 200 when accepted: the endpoint's own counts then
+    reason: Reason  # empty when accepted
+    headers: list[tuple[str, str]]
+    body: bytes  # empty when accepted
+    request_id: UUID
+    account_id: int | None
+    credential: Credential | None
+    usage: int  # the account's calls today, this one included if it was accepted
+    daily_limit: int
+    at: float  # Unix time
+    day: str | None  # the account's day that an accepted call counts for
+
+
+class _Process:
+    """What this process counts and writes; made anew in a forked child."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = Lock()
+        self.windows = Windows()
+        self.request_ids = RequestIds()
+        self.writer = CallWriter(mask=secrets.mask, on_usage=self.learn)
+
+    def learn(self, usage: Usage) -> None:
+        with self.lock:
+            self.windows.learn(usage)
+
+
+_process: _Process | None = None
+_making = Lock()
+
+
+def _this_process() -> _Process:
+    global _process  # noqa: PLW0603 -- one of its kind in a process
+    if _process is None or _process.pid != os.getpid():
+        with _making:
+            if _process is None or _process.pid != os.getpid():
+                _process = _Process()
+                _process.writer.start()
+    return _process
+
+
+def decide(request: ApiRequest) -> Decision:
+    """Judge one call. Whatever it carries, this answers; where the store cannot be asked, with a 503."""
+    process = _this_process()
+    number = process.request_ids.next_number()
+    shown = _presented(request)
+    if shown.reason:
+        return _refusal(process, number, shown.reason, kind=shown.kind)
+    try:
+        credential = _find(shown.secret)
+        if credential is None:
+            return _refusal(process, number, Reason.UNKNOWN)
+        return _judged(process, number, credential, in_query=shown.in_query)
+    except StoreError:
+        return _refusal(process, number, Reason.STORE_UNAVAILABLE)
+
+
+def close(*, patience: float = STOP_SECONDS) -> None:
+    """End this process's call writer; the next call starts another."""
+    global _process  # noqa: PLW0603 -- one of its kind in a process
+    if _process is not None and _process.pid == os.getpid():
+        _process.writer.stop(patience=patience)
+    _process = None
+
+
+def finish(decision: Decision, request: ApiRequest, *, status: int, duration_us: int) -> None:
+    """Put the call into the call log; never waits for the store."""
+    process = _this_process()
+    credential = decision.credential
+    process.writer.put(
+        (
+            who(credential) if credential else NOBODY,
+            decision.at,
+            request.method.encode(errors="replace"),
+            request.target.partition("?")[0].encode(errors="replace"),
+            status,
+            duration_us,
+            decision.reason,
+            _header(request, "user-agent").encode(errors="replace"),
+            request.address,
+            decision.request_id.int,
+            decision.day,
+        )
+    )
+
+
+def is_refused(api_key: ApiKey) -> bool:
+    """Whether a call that presents this key now would be refused whatever the limits; the check is not logged.
+
+    :raises StoreError: if the store cannot be asked.
+    """
+    digest = bytes(api_key.digest)
+    credential = read_credentials(connection, [digest]).credentials.get(digest)
+    return credential is None or bool(standing(credential))
+
+
+NOBODY: Who = (None, "", None)
+
+
+def who(credential: Credential) -> Who:
+    return (credential.account_id, credential.kind.value, credential.id)
+
+
+def _presented(request: ApiRequest) -> Presented:
+    return presented(
+        authorization=[value for name, value in request.headers if name.lower() == "authorization"],
+        api_key=[value for name, value in request.headers if name.lower() == "x-api-key"],
+        query=request.target.partition("?")[2],
+    )
+
+
+def _header(request: ApiRequest, wanted: str) -> str:
+    return next((value for name, value in request.headers if name.lower() == wanted), "")
+
+
+def _find(secret: str) -> Credential | None:
+    digests = list(secrets.digests(secret))
+    found = read_credentials(connection, digests).credentials
+    return next((found[digest] for digest in digests if digest in found), None)
+
+
+def _judged(process: _Process, number: int, credential: Credential, *, in_query: bool) -> Decision:
+    wall = time.time()
+    with process.lock:
+        window = process.windows.of(credential, boot=boot_seconds(), wall=wall)
+    today = (credential.account_id, window.day)
+    usage = read_usage(connection, [today])
+    with process.lock:
+        window.learn(day=today[1], stored=usage.get(today, 0))
+        boot = boot_seconds()
+        reason = judge(standing(credential), window, boot=boot, wall=wall)
+        if reason:
+            return _refusal(process, number, reason, credential=credential, window=window)
+        headers = _lines(window.headers + window.remaining(boot))
+        if in_query:
+            headers.append(QUERY_DEPRECATION)
+        return _decision(process, number, Reason.ACCEPTED, 200, headers, b"", credential, window)
+
+
+def _refusal(
+    process: _Process,
+    number: int,
+    reason: Reason,
+    *,
+    kind: secrets.Kind | None = None,
+    credential: Credential | None = None,
+    window: Window | None = None,
+) -> Decision:
+    over_limit = window is not None and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}
+    boot, retry_after = boot_seconds(), refusals.STORE_RETRY_SECONDS
+    headers: list[tuple[str, str]] = []
+    if window is not None and over_limit:
+        retry_after = window.retry_after(reason, boot=boot, wall=time.time())
+        headers = _lines(window.headers + window.remaining(boot))
+    headers += refusals.headers(reason, retry_after=retry_after)
+    slug = credential.account_slug if credential and not credential.end else ""
+    body = refusals.body(reason, process.request_ids.text(number), kind=kind, slug=slug)
+    return _decision(process, number, reason, STATUS[reason], headers, body, credential, window)
+
+
+def _decision(
+    process: _Process,
+    number: int,
+    reason: Reason,
+    status: int,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    credential: Credential | None,
+    window: Window | None,
+) -> Decision:
+    request_id = process.request_ids.uuid(number)
+    return Decision(
+        accepted=not reason,
+        status=status,
+        reason=reason,
+        headers=[*headers, ("X-Request-Id", str(request_id))],
+        body=body,
+        request_id=request_id,
+        account_id=credential.account_id if credential else None,
+        credential=credential,
+        usage=window.used_today if window else 0,
+        daily_limit=window.daily if window else 0,
+        at=time.time(),
+        day=window.day if window and not reason else None,
+    )
+
+
+def _lines(block: bytes) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (line.partition(": ") for line in block.decode().splitlines())]

@@ -1,0 +1,45 @@
+"""Why a call was refused, as the call log and the metrics name it."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Empty: accepted."""
+
+    ACCEPTED = ""
+    # Recognised without asking the store:
+    NO_CREDENTIAL = "no_credential"
+    TWO_CREDENTIALS = "two_credentials"
+    BAD_CREDENTIAL = "bad_credential"  # holds a NUL
+    MALFORMED = "malformed"
+    WRONG_KIND = "wrong_kind"  # a refresh token where an access token belongs
+    WRONG_TRANSPORT = "wrong_transport"  # a secret in a place where its kind does not belong
+    QUERY_NOT_ALLOWED = "query_not_allowed"
+    # Judged by what the store says:
+    UNKNOWN = "unknown"
+    ROTATED = "rotated"
+    DEACTIVATED = "deactivated"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+    BURST_LIMIT = "burst_limit"
+    DAILY_LIMIT = "daily_limit"
+    STORE_UNAVAILABLE = "store_unavailable"
+
+
+STATUS = {
+    Reason.NO_CREDENTIAL: 401,
+    Reason.TWO_CREDENTIALS: 400,
+    Reason.BAD_CREDENTIAL: 400,
+    Reason.MALFORMED: 401,
+    Reason.WRONG_KIND: 401,
+    Reason.WRONG_TRANSPORT: 401,
+    Reason.QUERY_NOT_ALLOWED: 401,
+    Reason.UNKNOWN: 401,
+    Reason.ROTATED: 401,
+    Reason.DEACTIVATED: 401,
+    Reason.SUSPENDED: 403,
+    Reason.CLOSED: 403,
+    Reason.BURST_LIMIT: 429,
+    Reason.DAILY_LIMIT: 429,
+    Reason.STORE_UNAVAILABLE: 503,
+}

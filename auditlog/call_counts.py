@@ -1,0 +1,77 @@
+"""How many calls were issued, stored and lost (G7): counted in mapped files, which survive the death of a process.
+
+Each writer has a file DATA_DIR/calls/<its id> and locks it while it lives, so that anybody can tell a dead writer's
+missing calls, which are lost, from a living one's, which may still be in its queue. The files are of this machine; each
+machine reports its own.
+"""
+
+import fcntl
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+from auditlog.models import CallWriter
+
+COUNTS = 2  # unsigned 64-bit numbers: issued, given up
+
+
+class CountsFile:
+    """One writer's numbers. `numbers[0]` counts issued calls, `numbers[1]` those it knows it will not store."""
+
+    def __init__(self, writer_id: UUID) -> None:
+        directory = counts_directory()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = (directory / str(writer_id)).open("w+b")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.truncate(COUNTS * 8)
+        self._map = mmap.mmap(self._file.fileno(), COUNTS * 8)
+        self.numbers = memoryview(self._map).cast("Q")
+
+    def close(self) -> None:
+        """Let go of the file: what is missing from the store counts as lost from now on."""
+        self.numbers.release()
+        self._map.close()
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of every writer that this machine has had."""
+
+    issued: int
+    stored: int
+    lost: int
+
+
+def totals() -> Totals:
+    """Count over all writers' files.
+
+    :raises django.db.Error: if the store cannot be asked.
+    """
+    directory = counts_directory()
+    counted = [(path.name, *_read(path)) for path in directory.iterdir()] if directory.is_dir() else []
+    ids = [UUID(name) for name, *_ in counted]
+    stored = {str(key): number for key, number in CallWriter.objects.filter(id__in=ids).values_list("id", "stored")}
+    return Totals(
+        issued=sum(issued for _, issued, _, _ in counted),
+        stored=sum(stored.values()),
+        lost=sum(given_up if lives else issued - stored.get(name, 0) for name, issued, given_up, lives in counted),
+    )
+
+
+def counts_directory() -> Path:
+    return Path(settings.DATA_DIR) / "calls"
+
+
+def _read(path: Path) -> tuple[int, int, bool]:
+    """Issued, given up, and whether the writer lives."""
+    with path.open("rb") as file:
+        numbers = memoryview(file.read(COUNTS * 8).ljust(COUNTS * 8, b"\0")).cast("Q")
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return numbers[0], numbers[1], True
+        return numbers[0], numbers[1], False
