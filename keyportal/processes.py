@@ -21,8 +21,8 @@ from honcho import manager as honcho
 from keyportal import installation
 
 HOST = "127.0.0.1"
-WEB_THREADS = 16  # a rotation holds one for a second
-STOP_SECONDS = 4  # then the rest is killed, so that Ctrl-C takes no longer than five
+WEB_THREADS = 12  # a rotation holds one for a second
+STOP_SECONDS = 4.5  # then the rest is killed, so that Ctrl-C takes no longer than five
 
 BANNER = """
   KeyPortal is running{demo}
@@ -63,6 +63,7 @@ def main(port: int, gate_port: int, *, demo: bool) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
     os.environ.setdefault("SITE_ORIGIN", f"http://{HOST}:{port}")
     os.environ.setdefault("LOG_FORMAT", "console")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
     entrance = set_up(directory, demo=is_demo)
     connections.close_all()
     return run(port, gate_port, entrance)
@@ -128,7 +129,7 @@ def commands(port: int, gate_port: int) -> dict[str, str]:
     """What runs side by side, each as the module and arguments that Python is started with."""
     return {
         "web": f"granian --interface wsgi --host {HOST} --port {port} --blocking-threads {WEB_THREADS}"
-        " --log-level warning --workers-kill-timeout 3 keyportal.wsgi:application",
+        f" --backpressure {WEB_THREADS} --log-level error --workers-kill-timeout 3 keyportal.wsgi:application",
         "gate": f"apikeys.gate --host {HOST} --port {gate_port}",
         "jobs": "celery --app keyportal --quiet worker --beat --pool threads --concurrency 4 --loglevel WARNING"
         " --without-gossip --without-mingle --without-heartbeat",

@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -29,3 +30,7 @@ os.environ.update(
 )
 for leftover in ("REDIS_URL", "EMAIL_URL", "API_KEY_QUERY_PARAM", "DEMO"):
     os.environ.pop(leftover, None)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(DATA_DIR, ignore_errors=True)

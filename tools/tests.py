@@ -1,0 +1,32 @@
+"""`./portal test`: the tests on SQLite, then on PostgreSQL. Arguments go to both runs of pytest."""
+
+import os
+import subprocess
+import sys
+import time
+
+NOTHING_COLLECTED = 5  # pytest's exit status
+STORES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+
+def main(arguments: list[str]) -> int:
+    results = {store: run(store, arguments) for store in STORES}
+    print("\n" + "\n".join(f"{STORES[store]:<11} {said}" for store, (_, said) in results.items()))
+    statuses = [status for status, _ in results.values() if status != NOTHING_COLLECTED]
+    return max(statuses, default=NOTHING_COLLECTED)
+
+
+def run(store: str, arguments: list[str]) -> tuple[int, str]:
+    """One run of pytest: its exit status, and that in words with the seconds it took."""
+    began = time.monotonic()
+    print(f"\n=== Tests on {STORES[store]} ===", flush=True)
+    # A page looks the same on either store, so browsers are started for the first alone.
+    chosen = ["-m", "not browser"] if store == "postgresql" and "-m" not in arguments else []
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", *chosen, *arguments]
+    status = subprocess.run(command, env={**os.environ, "STORE": store}, check=False).returncode
+    words = {0: "passed", NOTHING_COLLECTED: "nothing to run"}.get(status, "FAILED")
+    return status, f"{words} in {time.monotonic() - began:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
