@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.http import HttpRequest
 
+from accounts.themes import chosen_theme
 
-def portal(request: HttpRequest) -> dict[str, object]:  # noqa: ARG001 -- Django passes it
-    return {"demo": settings.DEMO, "site_origin": settings.SITE_ORIGIN}
+
+def portal(request: HttpRequest) -> dict[str, object]:
+    return {"demo": settings.DEMO, "site_origin": settings.SITE_ORIGIN, "theme": chosen_theme(request)}

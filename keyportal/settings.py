@@ -106,6 +106,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "keyportal.context_processors.portal",
             ],
+            "libraries": {"portal": "keyportal.template_tags"},
         },
     }
 ]
@@ -221,6 +222,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
 
 # --- Logs ---------------------------------------------------------------------------------------------------------
+LOG_FORMAT = env.str("LOG_FORMAT", default="console" if sys.stderr.isatty() else "json")
 _shared_processors: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -243,7 +245,7 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 mask_secrets,
-                structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if LOG_FORMAT == "console" else structlog.processors.JSONRenderer(),
             ],
         }
     },

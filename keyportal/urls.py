@@ -1,9 +1,28 @@
+"""Every address of the portal."""
+
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from accounts import setup
+from accounts import views as people
 from keyportal import health
 
+handler400 = "keyportal.errors.bad_request"
+handler403 = "keyportal.errors.forbidden"
+handler404 = "keyportal.errors.not_found"
+handler500 = "keyportal.errors.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", people.home, name="home"),
+    path("profile/", people.profile, name="profile"),
+    path("theme/", people.theme, name="theme"),
+    path("auth/", include("allauth.account.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("accounts/<slug:slug>/api-key/", include("apikeys.urls")),
+    path("accounts/<slug:slug>/", include("auditlog.urls")),
     path("", include("apikeys.account_api.urls")),
+    path("set-up/<str:token>/", setup.set_up, name="set-up"),
+    path("admin/", admin.site.urls),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),

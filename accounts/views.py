@@ -1,0 +1,82 @@
+"""Where a person lands, the accounts they may open, who is in them, and the person's own settings."""
+
+from allauth.account.utils import get_next_redirect_url
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import themes
+from accounts.forms import ProfileForm
+from accounts.guards import requires
+from accounts.models import Member, User
+from accounts.permissions import Permission
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return redirect("accounts:choose" if request.user.is_authenticated else "account_login")
+
+
+@login_required
+@require_GET
+def choose(request: HttpRequest) -> HttpResponse:
+    """The person's accounts; straight on to the only one."""
+    places = Member.objects.active().filter(user=_person(request)).select_related("account").order_by("account__name")
+    if len(places) == 1:
+        return redirect("accounts:account", places[0].account.slug)
+    return render(request, "accounts/choose.html", {"places": places})
+
+
+@requires(Permission.SEE_ACCOUNT)
+@require_GET
+def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
+    return redirect("apikeys:api-key", member.account.slug)
+
+
+@requires(Permission.SEE_ACCOUNT)
+@require_GET
+def members(request: HttpRequest, member: Member) -> HttpResponse:
+    everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
+    return render(request, "accounts/members.html", {"member": member, "everybody": everybody})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    # A copy: an invalid form must not change what the page calls the person.
+    user = User.objects.get(pk=_person(request).pk)
+    form = ProfileForm(request.POST or None, instance=user)
+    if form.is_valid():
+        form.save()
+        messages.success(request, _("Saved."))
+        return redirect("profile")
+    return render(request, "accounts/profile.html", {"form": form})
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Remember light or dark, and go back to where the reader was."""
+    response = redirect(get_next_redirect_url(request) or "home")
+    choice = request.POST.get("theme")
+    if choice in themes.Theme.values:
+        response.set_cookie(
+            themes.COOKIE,
+            choice,
+            max_age=themes.COOKIE_AGE,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+def _person(request: HttpRequest) -> User:
+    """Who is signed in, behind `login_required`."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user

@@ -1,0 +1,108 @@
+"""What the pages of the account API key show, gathered for their templates."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from accounts import revisions
+from accounts.models import Member
+from accounts.permissions import Permission
+from apikeys.gate import direct
+from apikeys.models import ApiKey
+from apikeys.models.api_key import ROTATE_AFTER
+from auditlog import usage
+from auditlog.actions import Category
+from auditlog.models import AuditEntry, LastUse
+
+ENTRIES_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that an ended key opens nothing."""
+
+    refused_now: bool  # the gate's judgement of it, asked for this page
+    settled_at: datetime  # no gate may have accepted a call that began later
+    while_settling: usage.Tally
+    since: usage.Tally
+
+
+def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
+    keys = member.account.api_keys.select_related("created_by__user", "deactivated_by__user").order_by("-generation")[
+        :2
+    ]
+    newest = keys[0] if keys else None
+    key = newest if newest is not None and newest.is_active else None
+    ended = next((one for one in keys if not one.is_active), None)
+    return {
+        "member": member,
+        "key": key,
+        "ended": ended,
+        "now": now,
+        "age": _age(key, now=now) if key else None,
+        "last_use": LastUse.objects.filter(credential_id=key.id).first() if key else None,
+        "super_admins": [] if member.may(Permission.MANAGE_API_KEY) else member.account.super_admins(),
+        "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
+        "mask": f"{settings.SECRET_PREFIX}_" + "•" * 12,
+    }
+
+
+def before_the_end(member: Member, key: ApiKey, *, form: forms.Form, now: datetime) -> dict[str, Any]:
+    """Who will break when the key is rotated or deactivated."""
+    calls = usage.calls_of(member.account_id, now=now).filter(credential_id=key.id)
+    return {"member": member, "key": key, "form": form, "callers": usage.callers(calls), "now": now}
+
+
+def after_the_end(member: Member, key: ApiKey, *, now: datetime) -> dict[str, Any]:
+    ended_at = _ended_at(key)
+    active = member.account.api_keys.active().first()
+    presenting = usage.still_presenting(
+        key.id,
+        since=ended_at,
+        successor_id=active.id if active else None,
+        account_id=member.account_id,
+        now=now,
+    )
+    return {
+        "member": member,
+        "key": key,
+        "active": active,
+        "callers": presenting,
+        "proof": _prove(key, now=now),
+        "now": now,
+    }
+
+
+def _age(key: ApiKey, *, now: datetime) -> dict[str, Any]:
+    return {
+        "days": key.age(now=now).days,
+        "of_days": ROTATE_AFTER.days,
+        "freshness": key.freshness(now=now),
+        "days_left": max(0, (key.rotate_by - now).days),
+    }
+
+
+def _entries(member: Member) -> list[AuditEntry]:
+    about_the_key = AuditEntry.objects.filter(account_id=member.account_id, category=Category.API_KEY)
+    return list(about_the_key.order_by("-at", "-id")[:ENTRIES_SHOWN])
+
+
+def _ended_at(key: ApiKey) -> datetime:
+    if key.deactivated_at is None:
+        raise ValueError("This key is active.")
+    return key.deactivated_at
+
+
+def _prove(key: ApiKey, *, now: datetime) -> Proof:
+    ended_at = _ended_at(key)
+    settled_at = ended_at + timedelta(seconds=revisions.SETTLE_SECONDS)
+    calls = usage.calls_of(key.account_id, now=now).filter(credential_id=key.id, at__gte=ended_at)
+    return Proof(
+        refused_now=direct.is_refused(key),
+        settled_at=settled_at,
+        while_settling=usage.tally(calls.filter(at__lt=settled_at)),
+        since=usage.tally(calls.filter(at__gte=settled_at)),
+    )

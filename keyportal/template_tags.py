@@ -1,0 +1,88 @@
+"""What every template may use: `{% load portal %}`."""
+
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput, Select
+from django.template import Context
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from accounts.models import Member
+
+register = template.Library()
+
+
+@register.simple_tag
+def moment(at: datetime | None, never: str = "") -> SafeString | str:
+    """How long ago, with the exact instant in the reader's zone on hover."""
+    if at is None:
+        return never
+    distance = timezone.now() - at
+    if distance.total_seconds() < 0:
+        words = _("in %(time)s") % {"time": timesince(timezone.now(), at, depth=1)}
+    elif distance.total_seconds() < 60:  # noqa: PLR2004 -- timesince knows nothing below a minute
+        words = _("just now")
+    else:
+        words = _("%(time)s ago") % {"time": timesince(at, depth=1)}
+    return _time(at, words=words, title=_exact(at))
+
+
+@register.simple_tag
+def instant(at: datetime, form: str = "j M Y, H:i:s") -> SafeString:
+    """The exact time in the reader's zone; that zone and the offset from UTC on hover."""
+    return _time(at, words=formats.date_format(timezone.localtime(at), form), title=_exact(at))
+
+
+def _time(at: datetime, *, words: str, title: str) -> SafeString:
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, words)
+
+
+def _exact(at: datetime) -> str:
+    return formats.date_format(timezone.localtime(at), "j F Y, H:i:s T")
+
+
+@register.filter
+def visible(text: object) -> str:
+    """Spell out characters that hide or reorder others (U+202E and the like): what was logged is what is seen."""
+    return "".join(
+        f"\\u{{{ord(char):04X}}}" if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} else char
+        for char in str(text)
+    )
+
+
+@register.filter
+def milliseconds(microseconds: int | None) -> str:
+    if microseconds is None:
+        return ""
+    return formats.number_format(microseconds / 1000, decimal_pos=1 if microseconds < 100_000 else 0) + " ms"  # noqa: PLR2004
+
+
+@register.simple_tag
+def control(field: BoundField) -> SafeString:
+    """A form field's input in the looks of the style sheet."""
+    widget = field.field.widget
+    if isinstance(widget, CheckboxInput):
+        css = "form-check-input"
+    else:
+        css = "form-select" if isinstance(widget, Select) else "form-control"
+    return field.as_widget(attrs={"class": f"{css} is-invalid" if field.errors else css})
+
+
+@register.inclusion_tag("_partials/nav_item.html", takes_context=True)
+def nav_item(context: Context, name: str, icon: str, label: str) -> dict[str, Any]:
+    """One place in the account's navigation, marked when the reader is there."""
+    match = context["request"].resolver_match
+    here = match is not None and match.view_name.startswith(name)
+    return {"name": name, "icon": icon, "label": label, "here": here, "slug": context["member"].account.slug}
+
+
+@register.simple_tag
+def memberships(member: Member) -> list[Member]:
+    """The person's places in all accounts, by the account's name."""
+    return list(Member.objects.active().filter(user=member.user).select_related("account").order_by("account__name"))

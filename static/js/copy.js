@@ -1,0 +1,10 @@
+// Buttons that copy an example; without script there is nothing to press.
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  const label = button.querySelector("span");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    label.textContent = button.dataset.copied;
+  });
+}
