@@ -4,13 +4,16 @@ import ipaddress
 from functools import cache
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error as StoreError
+from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from apikeys.account_api import metrics as calls
 
 FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
 FORWARDING_PREFIX = "HTTP_X_FORWARDED_"
@@ -37,13 +40,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text format; for loopback and METRICS_ALLOW, and never through a proxy."""
     if not _may_read_metrics(request):
         return HttpResponseForbidden("Metrics are for loopback and METRICS_ALLOW.\n", content_type="text/plain")
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    everything = generate_latest(REGISTRY) + generate_latest(calls.registry)
+    return HttpResponse(everything, content_type=CONTENT_TYPE_LATEST)
 
 
 def _parts() -> dict[str, str]:
     try:
         applied = MigrationRecorder(connection).applied_migrations()
-    except DatabaseError as failure:
+    except StoreError as failure:
         why = f"cannot be asked ({type(failure).__name__})"  # the text of it may name hosts and users
         return {"database": why, "migrations": "unknown while the database cannot be asked"}
     missing = len(_known_migrations() - applied.keys())

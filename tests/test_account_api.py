@@ -284,6 +284,29 @@ def test_the_log_has_every_call_with_its_own_status_and_duration(key: ApiKey) ->
     assert all(call.duration_us for call in calls)
 
 
+def test_the_metrics_count_decisions_and_calls(key: ApiKey) -> None:
+    before = _metrics()
+    ask(key, "/integrations/v1/me")
+    Client().get("/integrations/v1/me")
+    end_process()
+
+    after = _metrics()
+
+    grown = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
+    assert grown == {
+        'keyportal_decisions_total{kind="api_key",reason=""}': 1,
+        'keyportal_decisions_total{kind="",reason="no_credential"}': 1,
+        "keyportal_calls_issued_total": 2,
+        "keyportal_calls_stored_total": 2,
+    }
+
+
+def _metrics() -> dict[str, float]:
+    lines = Client().get("/metrics").content.decode().splitlines()
+    samples = (line.rpartition(" ") for line in lines if line.startswith("keyportal_") and "_created" not in line)
+    return {name: float(value) for name, _, value in samples}
+
+
 # --- Mistakes -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/integrations/v1/me", "/account-info/2026-09/details"])

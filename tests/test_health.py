@@ -67,6 +67,7 @@ def test_watchers_may_only_read(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.1.2.3"])
 def test_metrics_are_for_loopback_and_the_allowed_networks(client: Client, settings: Settings, address: str) -> None:
     settings.METRICS_ALLOW = ["10.1.0.0/16"]

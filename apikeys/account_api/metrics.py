@@ -1,0 +1,38 @@
+"""What this web process counts for Prometheus about the calls that came in by the door."""
+
+from collections.abc import Iterator
+
+from django.db import Error as StoreError
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from auditlog import call_counts
+
+registry = CollectorRegistry()
+decisions = Counter(
+    "keyportal_decisions",
+    "Calls that this process decided on, by kind of credential and reason of refusal (empty: accepted).",
+    ["kind", "reason"],
+    registry=registry,
+)
+
+
+class CallCounts(Collector):
+    """Issued, stored and lost calls (G7): of every process that this machine has had, not of this one alone."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        try:
+            totals = call_counts.totals()
+        except StoreError:  # /readyz says so; the other metrics are still true
+            return
+        yield CounterMetricFamily("keyportal_calls_issued", "Calls decided on, on this machine.", totals.issued)
+        yield CounterMetricFamily("keyportal_calls_stored", "Calls written into the call log.", totals.stored)
+        yield CounterMetricFamily("keyportal_calls_lost", "Calls that will never be in the call log.", totals.lost)
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        """Nothing, so that registering does not ask the store."""
+        yield from ()
+
+
+registry.register(CallCounts())
