@@ -14,8 +14,10 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from accounts.models import Member
+from auditlog import words
 
 register = template.Library()
+register.filter("deed", words.deed)
 
 
 @register.simple_tag

@@ -13,7 +13,7 @@ from accounts.permissions import Permission
 from auditlog import usage
 from auditlog.filters import BadFilterError, CallFilter
 from auditlog.pagination import CursorError, page_of
-from auditlog.reasons import why_refused
+from auditlog.words import why_refused
 
 
 @requires(Permission.SEE_CALLS)

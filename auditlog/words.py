@@ -1,8 +1,13 @@
-"""Why a call was refused, in words for people. The names are the gate's (`Call.reason`)."""
+"""What both logs say, in words for people."""
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from auditlog.actions import Action, Outcome
+from auditlog.models import AuditEntry
+
+# The names are the gate's (`Call.reason`).
 REASONS: dict[str, Promise | str] = {
     "": "",
     "no_credential": _("No credential was sent"),
@@ -26,3 +31,20 @@ REASONS: dict[str, Promise | str] = {
 def why_refused(reason: str) -> Promise | str:
     """The words for a `Call.reason`; a reason that has none speaks for itself."""
     return REASONS.get(reason, reason.replace("_", " "))
+
+
+# Reads after a person's name, as the labels of actions do.
+ATTEMPTS: dict[str, Promise] = {
+    Action.API_KEY_CREATED: _("tried to create the API key"),
+    Action.API_KEY_VIEWED: _("tried to show the API key"),
+    Action.API_KEY_ROTATED: _("tried to rotate the API key"),
+    Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
+}
+
+
+def deed(entry: AuditEntry) -> Promise | str:
+    """What the entry's person did, or tried to do."""
+    done = entry.get_action_display()
+    if entry.outcome != Outcome.REFUSED:
+        return done
+    return ATTEMPTS.get(entry.action, _now("was refused: %(action)s") % {"action": done})
