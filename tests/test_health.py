@@ -47,7 +47,7 @@ def test_a_database_that_cannot_be_asked_is_named_as_what_is_not_ready(tmp_path:
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/nowhere/at.sqlite3"}
 
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
 
     assert answer.stdout.startswith('503 {"status": "unavailable"')

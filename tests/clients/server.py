@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from django.db import connection
@@ -53,6 +54,7 @@ class Server:
 
 
 def web(log: Path, **environment: str) -> Server:
+    collect_static_files()
     port = free_port()
     command = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--blocking-threads", "8", "keyportal.wsgi:application"]
@@ -68,6 +70,12 @@ def gate(log: Path, **environment: str) -> Server:
 def installation(port: int, **environment: str) -> dict[str, str]:
     """The environment of a process that shares this test's database and secrets."""
     return {**os.environ, "DATABASE_URL": database_url(), "SITE_ORIGIN": f"http://127.0.0.1:{port}", **environment}
+
+
+@cache
+def collect_static_files() -> None:
+    """Into the tests' DATA_DIR: pages name their files by the manifest that this makes."""
+    subprocess.run([sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"], cwd=ROOT, check=True)
 
 
 def database_url() -> str:
