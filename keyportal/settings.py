@@ -245,7 +245,9 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 mask_secrets,
-                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if LOG_FORMAT == "console" else structlog.processors.JSONRenderer(),
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+                if LOG_FORMAT == "console"
+                else structlog.processors.JSONRenderer(),
             ],
         }
     },
