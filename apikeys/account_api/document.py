@@ -22,8 +22,8 @@ ACCEPTED_HEADERS = {
     "X-HubSpot-RateLimit-Interval-Milliseconds": "Length of the burst limit's window.",
     "X-HubSpot-RateLimit-Max": "Calls that fit into any such window.",
     "X-HubSpot-RateLimit-Remaining": "How many of them are left now.",
-    "RateLimit-Policy": 'Both limits in the IETF\'s words, such as `"burst";q=100;w=10`.',
-    "RateLimit": 'What is left of them and for how many seconds, such as `"burst";r=97;t=4`.',
+    "RateLimit-Policy": 'Both limits in the words of the IETF, such as "burst";q=100;w=10.',
+    "RateLimit": 'What is left of them and for how many seconds, such as "burst";r=97;t=4.',
 }
 
 # name: (status, category, description, message, further members, headers)
@@ -42,7 +42,7 @@ _REFUSALS: dict[str, tuple[int, str, str, str, dict[str, Any], dict[str, str]]] 
         "No credential, or one that is malformed, unknown, rotated away or deactivated; which of these is not told.",
         "The API key is not valid.",
         {},
-        {"WWW-Authenticate": 'Bearer, with `error="invalid_token"` where a credential came (RFC 6750).'},
+        {"WWW-Authenticate": 'Bearer, with error="invalid_token" where a credential came (RFC 6750).'},
     ),
     "Denied": (
         403,
