@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import override_settings
 
+from accounts.actors import SHELL
 from accounts.models import Account
 from apikeys import secrets
 from apikeys.gate import direct
@@ -55,10 +56,10 @@ def test_the_active_key_is_accepted() -> None:
 def test_malformed_unknown_rotated_and_deactivated_secrets_get_the_same_bytes() -> None:
     key = ApiKeyFactory.create()
     rotated = key.secret()
-    issued = api_keys.rotate_api_key(account=key.account, generation=1, by=key.created_by, now=NOW)
+    issued = api_keys.rotate_api_key(account=key.account, generation=1, by=SHELL, now=NOW)
     other = ApiKeyFactory.create()
     deactivated = other.secret()
-    api_keys.deactivate_api_key(account=other.account, generation=1, by=other.created_by, now=NOW)
+    api_keys.deactivate_api_key(account=other.account, generation=1, by=SHELL, now=NOW)
     unknown = secrets.generate(secrets.Kind.API_KEY)
     refresh = secrets.generate(secrets.Kind.REFRESH)
 
@@ -113,7 +114,7 @@ def test_the_daily_limit_counts_what_other_processes_stored() -> None:
     key = ApiKeyFactory.create(account__daily_limit=10)
     asked = request(bearer(key.secret()))
     first = direct.decide(asked)
-    DailyUsage.objects.create(account_id=key.account_id, day=first.day, calls=9)
+    DailyUsage.objects.create(account_id=key.account_id, day=first.day or "", calls=9)
 
     decision = direct.decide(asked)
 
@@ -153,7 +154,7 @@ def test_finished_calls_are_in_the_call_log_without_any_secret() -> None:
 def test_a_refused_call_of_a_dead_key_names_account_credential_and_reason() -> None:
     key = ApiKeyFactory.create()
     asked = request(bearer(key.secret()))
-    api_keys.rotate_api_key(account=key.account, generation=1, by=key.created_by, now=NOW)
+    api_keys.rotate_api_key(account=key.account, generation=1, by=SHELL, now=NOW)
 
     direct.finish(direct.decide(asked), asked, status=401, duration_us=10)
 
@@ -166,7 +167,7 @@ def test_a_refused_call_of_a_dead_key_names_account_credential_and_reason() -> N
 
 def test_a_rotated_key_is_proved_refused_and_the_new_one_not() -> None:
     key = ApiKeyFactory.create()
-    issued = api_keys.rotate_api_key(account=key.account, generation=1, by=key.created_by, now=NOW)
+    issued = api_keys.rotate_api_key(account=key.account, generation=1, by=SHELL, now=NOW)
 
     refused = [direct.is_refused(key), direct.is_refused(issued.key)]
 

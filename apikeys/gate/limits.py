@@ -93,11 +93,12 @@ class Window:
     def remaining(self, boot: float) -> bytes:
         """The headers that change with each call; with `headers` all of them, each line with its CRLF."""
         left = max(self.burst - self.in_window, 0)
+        left_today = max(self.daily - self.stored - self.pending, 0)
         return (
             b"X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\n"
             b'RateLimit: "burst";r=%d;t=%d\r\n'
             % (
-                max(self.daily - self.stored - self.pending, 0),
+                left_today,
                 left,
                 left,
                 min(self.seconds_to_room(boot), WINDOW_SECONDS),

@@ -1,0 +1,209 @@
+"""What the gate has read and may still go by: the mechanism of G1, proved in `apikeys.gate`.
+
+Everything kept belongs to the event loop's thread. Two other threads talk to the store: one polls for changes, one
+reads what a call asked for and nobody had yet; both hand what they learnt to the loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from time import time
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.db import connection
+
+from accounts.revisions import LEASE_SECONDS
+from apikeys.gate.changes import Base, Poll, poll
+from apikeys.gate.clock import boot_seconds
+from apikeys.gate.decide import standing
+from apikeys.gate.limits import Windows, day_of
+from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
+from auditlog.connections import take_private_connection
+
+POLL_SECONDS = 0.2
+KEPT_LIMIT = 100_000  # credentials
+UNKNOWN_LIMIT = 10_000  # well-formed secrets that the store does not know
+WAITING_LIMIT = 10_000  # secrets asked for at once
+STOP_SECONDS = 0.5  # a thread that hangs at the store longer ends with the process
+READ_LIMIT = 200  # secrets a statement
+
+Digests = tuple[bytes, ...]  # of one secret, under each pepper that may be in use, newest first
+Usage = dict[tuple[int, str], int]
+
+logger = structlog.get_logger(__name__)
+
+
+class Kept:
+    """A credential as the hot path wants it."""
+
+    __slots__ = ("account_slug", "head", "kind", "standing", "who", "window")
+
+    def __init__(self, credential: Credential, windows: Windows) -> None:
+        self.standing = standing(credential)
+        self.who = (credential.account_id, credential.kind.value, credential.id)
+        self.kind = credential.kind.value
+        self.account_slug = credential.account_slug
+        self.window = windows.of(credential, boot=boot_seconds(), wall=time())
+        self.head = (
+            self.window.headers
+            + (
+                f"X-Account-Id: {credential.account_number}\r\n"
+                f"X-Account-Slug: {credential.account_slug}\r\n"
+                f"X-Credential-Kind: {credential.kind}\r\n"
+                f"X-Credential-Id: {credential.id}\r\n"
+                "X-Scopes: *\r\n"
+            ).encode()
+        )
+
+
+Waiter = Callable[[], None]  # called once what it waits for is kept, known to be unknown, or cannot be had
+
+
+class Known:
+    """The kept reads, and how long they count."""
+
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
+        self.kept: dict[bytes, Kept] = {}
+        self.unknown: set[bytes] = set()  # by the newest pepper's digest
+        self.fresh_until = 0.0  # boot seconds: nothing counts from then on
+        self.polled_at = 0.0  # t0 of the newest poll
+        self.set_back = False  # the store lacks a change that was seen: until a restart nothing counts
+        self._revision = 0
+        self._of_account: dict[int, set[bytes]] = {}
+        self._waiting: dict[Digests, list[Waiter]] = {}
+        self._asked: SimpleQueue[Digests | None] = SimpleQueue()
+        self._stopping = Event()
+        self._threads = [Thread(target=run, daemon=True) for run in (self._poll_on, self._read_on)]
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._asked.put(None)
+        for thread in self._threads:
+            thread.join(timeout=STOP_SECONDS)
+
+    # --- On the loop ------------------------------------------------------------------------------------------------
+    def ask(self, digests: Digests, waiter: Waiter) -> bool:
+        """Have a secret read; False if too many are being read already."""
+        waiting = self._waiting.get(digests)
+        if waiting is not None:
+            waiting.append(waiter)
+        elif len(self._waiting) < WAITING_LIMIT:
+            self._waiting[digests] = [waiter]
+            self._asked.put(digests)
+        else:
+            return False
+        return True
+
+    def _polled(self, answer: Poll) -> None:
+        """Drop what changed; what is left counts for a lease from before the poll was sent."""
+        if answer.set_back:
+            logger.error("store_set_back", hint="restored or failed over: restart the gate once that is understood")
+            self.set_back, self.fresh_until = True, 0.0
+            self._drop_all()
+            return
+        if answer.everything:
+            self._drop_all()
+        for account_id in answer.accounts:
+            for digest in self._of_account.pop(account_id, ()):
+                self.kept.pop(digest, None)
+        if answer.revision != self._revision:
+            self.unknown.clear()
+        self._revision = answer.revision
+        self.polled_at = answer.asked_at
+        self.fresh_until = answer.asked_at + LEASE_SECONDS
+
+    def _drop_all(self) -> None:
+        self.kept.clear()
+        self.unknown.clear()
+        self._of_account.clear()
+
+    def _received(self, asked: list[Digests], read: Read, usage: Usage) -> None:
+        """Keep what was read, unless a poll has seen a newer revision since: then it is read again."""
+        if read.revision < self._revision:
+            for digests in asked:
+                self._asked.put(digests)
+            return
+        for digests in asked:
+            found = next((digest for digest in digests if digest in read.credentials), None)
+            if found is not None:
+                self._keep(read.credentials[found])
+            else:
+                if len(self.unknown) >= UNKNOWN_LIMIT:
+                    self.unknown.clear()
+                self.unknown.add(digests[0])
+        for (account_id, day), stored in usage.items():
+            self.windows.learn([(account_id, day, 0, stored)])
+        self._wake(asked)
+
+    def _keep(self, credential: Credential) -> None:
+        while len(self.kept) >= KEPT_LIMIT:
+            for digest in list(islice(self.kept, KEPT_LIMIT // 100)):
+                self._of_account[self.kept.pop(digest).who[0] or 0].discard(digest)
+        self.kept[credential.digest] = Kept(credential, self.windows)
+        self._of_account.setdefault(credential.account_id, set()).add(credential.digest)
+
+    def _wake(self, asked: list[Digests]) -> None:
+        for digests in asked:
+            for waiter in self._waiting.pop(digests, ()):
+                waiter()
+
+    # --- In threads of their own ------------------------------------------------------------------------------------
+    def _poll_on(self) -> None:
+        take_private_connection()
+        base = Base()
+        while not self._stopping.is_set() and not self.set_back:
+            try:
+                answer, base = poll(connection, base)
+            except StoreError as failure:
+                logger.warning("poll_failed", error=type(failure).__name__)
+                connection.close()
+            else:
+                self._hand_over(self._polled, answer)
+            self._stopping.wait(POLL_SECONDS)
+        connection.close()
+
+    def _read_on(self) -> None:
+        take_private_connection()
+        while (first := self._asked.get()) is not None:
+            asked = [first, *self._asked_too()]
+            try:
+                read = read_credentials(connection, [digest for digests in asked for digest in digests])
+                usage = read_usage(connection, {_today(found) for found in read.credentials.values()})
+            except StoreError as failure:
+                logger.warning("read_failed", error=type(failure).__name__)
+                connection.close()
+                self._hand_over(self._wake, asked)
+            else:
+                self._hand_over(self._received, asked, read, usage)
+        connection.close()
+
+    def _asked_too(self) -> list[Digests]:
+        more: list[Digests] = []
+        while len(more) < READ_LIMIT:
+            try:
+                digests = self._asked.get_nowait()
+            except Empty:
+                break
+            if digests is None:
+                self._asked.put(None)
+                break
+            more.append(digests)
+        return more
+
+    def _hand_over(self, what: Callable[..., None], *arguments: object) -> None:
+        if not self._stopping.is_set():
+            self._loop.call_soon_threadsafe(what, *arguments)
+
+
+def _today(credential: Credential) -> tuple[int, str]:
+    day, _ = day_of(time(), ZoneInfo(credential.time_zone))
+    return credential.account_id, day.isoformat()

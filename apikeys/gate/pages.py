@@ -1,0 +1,113 @@
+"""The gate's few pages: is it alive, is it ready, what has it counted."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection
+from django.db.utils import Error as StoreError
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from apikeys.gate.answers import answer, json_answer
+from apikeys.gate.clock import boot_seconds
+from auditlog import call_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from apikeys.gate.app import Gate
+    from apikeys.gate.asked import Fields, Peer
+
+FORWARDING = (
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-uri",
+    b"x-forwarded-method",
+    b"forwarded",
+    b"x-real-ip",
+)
+
+
+def page(
+    gate: Gate, path: bytes, method: bytes, fields: Fields, peer: Peer, later: Callable[[bytes], None]
+) -> bytes | None:
+    """The page's answer; None if `later` gets it."""
+    name, head = path.partition(b"?")[0], method == b"HEAD"
+    if name not in {b"/livez", b"/readyz", b"/metrics"}:
+        return json_answer(404, {"error": "There is nothing here. The gate answers /check."}, head=head)
+    if method not in {b"GET", b"HEAD"}:
+        return answer(405, [("Allow", "GET, HEAD")], b"")
+    if name == b"/livez":
+        return json_answer(200, {"status": "ok"}, head=head)
+    if name == b"/readyz":
+        return readiness(gate, head=head)
+    if not may_read_metrics(fields, peer):
+        return answer(
+            403, [("Content-Type", "text/plain")], b"Metrics are for loopback and METRICS_ALLOW.\n", head=head
+        )
+    wait = asyncio.get_running_loop().run_in_executor(None, metrics, gate)
+    wait.add_done_callback(lambda done: later(_metrics_answer(done, head=head)))
+    return None
+
+
+def readiness(gate: Gate, *, head: bool) -> bytes:
+    """Whether calls can be decided; else which part is missing and why."""
+    if gate.known.set_back:
+        said = {"status": "unavailable", "store": "was set back: restart the gate once that is understood"}
+    elif boot_seconds() >= gate.known.fresh_until:
+        said = {"status": "unavailable", "store": "cannot be asked"}
+    else:
+        said = {"status": "ok", "store": "ok"}
+    return json_answer(200 if said["status"] == "ok" else 503, said, head=head)
+
+
+def may_read_metrics(fields: Fields, peer: Peer) -> bool:
+    if peer.address is None or any(name in fields for name in FORWARDING):
+        return False
+    address = ip_address(peer.address)
+    return peer.is_loopback or any(address in ip_network(text) for text in settings.METRICS_ALLOW)
+
+
+class _Counts(Collector):
+    """What this process decided, and the call log's counts of every process that this machine has had."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterator[Metric]:
+        decisions = CounterMetricFamily(
+            "keyportal_decisions",
+            "Calls decided on, by kind of credential and reason of refusal (empty: accepted).",
+            labels=["kind", "reason"],
+        )
+        for labels, number in self._gate.decisions.copy().items():
+            decisions.add_metric(labels, number)
+        yield decisions
+        age = boot_seconds() - self._gate.known.polled_at
+        yield GaugeMetricFamily("keyportal_last_poll_age_seconds", "Since the newest answered poll was sent.", age)
+        try:
+            totals = call_counts.totals()
+        except StoreError:  # /readyz says so; the other metrics are still true
+            return
+        finally:
+            connection.close()
+        yield CounterMetricFamily("keyportal_calls_issued", "Calls decided on, on this machine.", totals.issued)
+        yield CounterMetricFamily("keyportal_calls_stored", "Calls written into the call log.", totals.stored)
+        yield CounterMetricFamily("keyportal_calls_lost", "Calls that will never be in the call log.", totals.lost)
+
+
+def metrics(gate: Gate) -> bytes:
+    """Prometheus text format; asks the store, so not for the loop's thread."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Counts(gate))
+    return generate_latest(registry)
+
+
+def _metrics_answer(done: asyncio.Future[bytes], *, head: bool) -> bytes:
+    return answer(200, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)], done.result(), head=head)

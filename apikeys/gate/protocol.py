@@ -1,0 +1,224 @@
+"""HTTP/1.1 for the gate: httptools parses, this keeps order, bounds and patience.
+
+One connection is one `GateProtocol`. A request is answered when its last byte has come; its body is counted and thrown
+away. Answers leave in the order of their requests: while one waits for the store, those behind it wait too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import httptools
+import structlog
+
+from apikeys.gate import answers
+from apikeys.gate.asked import CHECK, READ, REPEATED, Fields, MistakenRequestError, Peer, asked, local_path
+from apikeys.gate.clock import boot_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apikeys.gate.app import Gate
+
+LINE_LIMIT = 4_096  # bytes of a target
+HEAD_LIMIT = 8_192  # bytes of all headers
+HEADERS_LIMIT = 100
+BODY_LIMIT = 1_048_576
+REQUEST_SECONDS = 10.0  # from a request's first byte to its last
+IDLE_SECONDS = 75.0  # a little more than gateways keep connections
+
+logger = structlog.get_logger(__name__)
+
+Request = tuple[bytes, bytes, Fields, bool]  # url, method, headers that the gate reads, keep the connection
+
+
+class GateProtocol(asyncio.Protocol):
+    """Called by uvicorn: `Config(http="apikeys.gate.app:GateProtocol")`."""
+
+    def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:  # noqa: ARG002 -- what uvicorn gives
+        self.connections: set[GateProtocol] = server_state.connections
+        self.gate: Gate = app_state["gate"]
+        self.gate.connections = self.connections
+        self.parser = httptools.HttpRequestParser(self)
+        self.answers: list[bytes] = []  # to be written when the bytes that came have been parsed
+        self.behind: deque[Request] = deque()  # requests behind one that waits
+        self.waiting = False
+        self.closing = False
+        self.since = boot_seconds()  # when the request in progress began, or the last one ended
+        self.in_request = False
+        self.held = 0  # bytes of the request in progress, so far
+        self._forget_request()
+
+    def _forget_request(self) -> None:
+        self.url = b""
+        self.fields: Fields = {}
+        self.headers = 0
+        self.head_bytes = 0
+        self.body_bytes = 0
+        self.head: Fields | None = None  # the headers, once chunks have begun: what comes after them are trailers
+
+    # --- asyncio ----------------------------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.connections.add(self)
+        name = transport.get_extra_info("peername")
+        self.peer = Peer(str(name[0]) if isinstance(name, tuple) else "")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio gives it
+        self.connections.discard(self)
+        self.closing = True
+        self.behind.clear()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
+        if not self.in_request:
+            self.in_request, self.since = True, boot_seconds()
+        self.held += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.closing = True  # the upgrade was ignored; what follows is not HTTP any more
+        except httptools.HttpParserCallbackError:
+            logger.exception("gate_failed")
+            self._mistaken(500, "The gate failed at this request.")
+        except httptools.HttpParserError:
+            self._mistaken(400, "This is not a request of HTTP/1.1.")
+        if self.in_request and self.held > HEAD_LIMIT + LINE_LIMIT:
+            self._check_unfinished()
+        self._flush()
+
+    def eof_received(self) -> bool:
+        self.closing = True
+        return self.waiting  # keep our half open while an answer is due
+
+    def pause_writing(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self.waiting and not self.closing:
+            self.transport.resume_reading()
+
+    def shutdown(self) -> None:
+        """The server stops: answer what has come in whole, then close."""
+        self.closing = True
+        if not self.waiting:
+            self.transport.close()
+
+    def expire(self, now: float) -> None:
+        """Close a connection that has been silent, or is too slow with a request."""
+        if self.closing or self.waiting:
+            return
+        if self.in_request and now - self.since > REQUEST_SECONDS:
+            self._mistaken(408, "The request took too long.")
+            self._flush()
+        elif not self.in_request and now - self.since > IDLE_SECONDS:
+            self.transport.close()
+
+    # --- httptools --------------------------------------------------------------------------------------------------
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers += 1
+        self.head_bytes += len(name) + len(value)
+        name = name.lower()
+        if name in READ:
+            fields = self.fields
+            fields[name] = value if name not in fields else fields[name] + REPEATED + value
+
+    def on_chunk_header(self) -> None:
+        if self.head is None:
+            self.head, self.fields = self.fields, {}
+
+    def on_body(self, body: bytes) -> None:
+        self.body_bytes += len(body)
+        if self.body_bytes > BODY_LIMIT:
+            self._mistaken(413, "The body is larger than the gate reads.")
+
+    def on_message_complete(self) -> None:
+        if self.closing:
+            return
+        parser = self.parser
+        if len(self.url) > LINE_LIMIT or self.head_bytes > HEAD_LIMIT or self.headers > HEADERS_LIMIT:
+            self._check_bounds()
+            return
+        fields = self.fields if self.head is None else self.head
+        request = (self.url, parser.get_method(), fields, parser.should_keep_alive())
+        self._forget_request()
+        self.in_request, self.held, self.since = False, 0, boot_seconds()
+        if self.waiting:
+            self.behind.append(request)
+        else:
+            self._answer(request)
+
+    # --- Answers ----------------------------------------------------------------------------------------------------
+    def _answer(self, request: Request) -> None:
+        url, method, fields, keep = request
+        try:
+            path = local_path(url, fields)
+            if method == b"TRACE":
+                self._mistaken(405, "TRACE is not answered.", nginx=fields.get(b"x-gateway") == b"nginx")
+                return
+            is_check = path.startswith(CHECK) and (len(path) == len(CHECK) or path[len(CHECK)] in b"/?")
+            if is_check:
+                question = asked(path, method, fields, self.peer)
+                done = self.gate.check(question, self._later(keep=keep), head=method == b"HEAD")
+            else:
+                done = self.gate.page(path, method, fields, self.peer, self._later(keep=keep))
+        except MistakenRequestError as mistaken:
+            self._mistaken(400, str(mistaken), nginx=fields.get(b"x-gateway") == b"nginx")
+            return
+        if done is None:
+            self.waiting = True
+            self.transport.pause_reading()
+        else:
+            self._done(done, keep=keep)
+
+    def _later(self, *, keep: bool) -> Callable[[bytes], None]:
+        """What an answer that has to wait is given to."""
+
+        def answered(answer: bytes) -> None:
+            self.waiting = False
+            self._done(answer, keep=keep)
+            while self.behind and not self.waiting and not self.closing:
+                self._answer(self.behind.popleft())
+            self._flush()
+            if not self.waiting and not self.closing:
+                self.transport.resume_reading()
+
+        return answered
+
+    def _done(self, answer: bytes, *, keep: bool) -> None:
+        self.answers.append(answer)
+        if not keep:
+            self.closing = True
+
+    def _check_unfinished(self) -> None:
+        if self.head is None and not self.body_bytes:
+            self._check_bounds()
+        elif self.held > BODY_LIMIT + HEAD_LIMIT + LINE_LIMIT:
+            self._mistaken(413, "The body is larger than the gate reads.")
+
+    def _check_bounds(self) -> None:
+        if len(self.url) > LINE_LIMIT:
+            self._mistaken(414, "The target is longer than 4,096 bytes.")
+        else:
+            self._mistaken(431, "The headers are more than 100 or longer than 8,192 bytes.")
+
+    def _mistaken(self, status: int, message: str, *, nginx: bool = False) -> None:
+        """Refuse what is not a proper request, and close: what follows it cannot be told apart from it."""
+        if self.closing or self.waiting:  # an answer before this one's turn would be taken for another's
+            self.closing = True
+            return
+        self.answers.append(answers.mistake(status, message, request_id=self.gate.new_request_id(), nginx=nginx))
+        self.closing = True
+
+    def _flush(self) -> None:
+        if self.answers and not self.transport.is_closing():
+            self.transport.write(b"".join(self.answers))
+            self.answers.clear()
+        if self.closing and not self.waiting:
+            self.transport.close()
