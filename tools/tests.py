@@ -20,8 +20,8 @@ def run(store: str, arguments: list[str]) -> tuple[int, str]:
     """One run of pytest: its exit status, and that in words with the seconds it took."""
     began = time.monotonic()
     print(f"\n=== Tests on {STORES[store]} ===", flush=True)
-    # A page looks the same on either store, so browsers are started for the first alone.
-    chosen = ["-m", "not browser"] if store == "postgresql" and "-m" not in arguments else []
+    # A page looks the same on either store, so browsers are started for the first alone; so is what has no store.
+    chosen = ["-m", "not browser and not once"] if store == "postgresql" and "-m" not in arguments else []
     command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", *chosen, *arguments]
     status = subprocess.run(command, env={**os.environ, "STORE": store}, check=False).returncode
     words = {0: "passed", NOTHING_COLLECTED: "nothing to run"}.get(status, "FAILED")

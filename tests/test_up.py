@@ -1,0 +1,123 @@
+"""`./portal up`, for real: three processes that start together, answer, and stop together."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+BASE = Path(__file__).resolve().parent.parent
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+
+
+@dataclass
+class Portal:
+    process: "subprocess.Popen[str]"
+    data: Path
+    port: int
+    gate_port: int
+    started: str  # what it printed until it was ready
+
+    def pid(self, name: str) -> int:
+        found = re.search(rf"{name} started \(pid=(\d+)\)", self.started)
+        assert found is not None
+        return int(found.group(1))
+
+    def rest(self) -> str:
+        said, _ = self.process.communicate(timeout=60)
+        return said
+
+
+@pytest.fixture
+def portal(tmp_path: Path) -> Iterator[Portal]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        port, gate_port = one.getsockname()[1], two.getsockname()[1]
+    variables = {name: os.environ[name] for name in KEPT if name in os.environ} | {"DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "keyportal.processes", str(port), str(gate_port), "--demo"]
+    with subprocess.Popen(
+        command, cwd=BASE, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        started = _until(process, "Ctrl-C stops everything")
+        yield Portal(process, tmp_path, port, gate_port, started)
+        process.send_signal(signal.SIGTERM)
+
+
+def _until(process: "subprocess.Popen[str]", words: str) -> str:
+    assert process.stdout is not None
+    said = ""
+    while words not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def _status(port: int, path: str, **headers: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _secret(portal: Portal) -> str:
+    variables = {
+        "DATA_DIR": str(portal.data),
+        "PATH": os.environ["PATH"],
+        "SITE_ORIGIN": f"http://127.0.0.1:{portal.port}",
+    }
+    command = [sys.executable, "manage.py", "api_key", "show", "acme", "--json"]
+    shown = subprocess.run(command, cwd=BASE, env=variables, capture_output=True, text=True, check=True).stdout
+    found = re.search(r'"secret": "([^"]+)"', shown)
+    assert found is not None
+    return found.group(1)
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_the_portal_and_its_gate_answer_and_ctrl_c_loses_no_call(portal: Portal) -> None:
+    key = _secret(portal)
+    pages = [_status(portal.port, "/auth/login/"), _status(portal.port, "/livez")]
+    calls = [_status(portal.gate_port, "/check", **{"X-API-Key": key, "X-Original-URI": "/once"}) for _ in range(50)]
+
+    portal.process.send_signal(signal.SIGINT)
+    said = portal.rest()
+
+    for words in ("demonstration", f":{portal.port}/", f":{portal.gate_port}/check", "superadmin@acme.example"):
+        assert words in portal.started
+    assert pages == [200, 200]
+    assert calls == [204] * 50
+    assert portal.process.returncode == 0, said
+    with sqlite3.connect(portal.data / "keyportal.sqlite3") as store:
+        assert store.execute("SELECT count(*) FROM auditlog_call WHERE path = '/once'").fetchone() == (50,)
+    assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
+    assert key not in portal.started + said
+
+
+def test_when_one_part_dies_all_stop_and_the_status_says_so(portal: Portal) -> None:
+    os.kill(portal.pid("gate"), signal.SIGKILL)
+
+    said = portal.rest()
+
+    assert portal.process.returncode == 1
+    assert "One part ended by itself" in said
+    assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
