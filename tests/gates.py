@@ -1,0 +1,171 @@
+"""Gates for tests: the real server, in a thread of the test's process or as a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from django.conf import settings
+from django.db import connection
+
+from apikeys.gate.app import Gate, GateProtocol
+
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]  # by lower-case name
+    body: bytes
+
+
+class Connection:
+    """One connection to a gate, kept."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=10)
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, request: bytes) -> None:
+        self._socket.sendall(request)
+
+    def answer(self, *, head: bool = False) -> Answer | None:
+        """The next answer; None if the gate closed the connection without one."""
+        while b"\r\n\r\n" not in self._received:
+            more = self._socket.recv(65536)
+            if not more:
+                return None
+            self._received += more
+        block, _, rest = self._received.partition(b"\r\n\r\n")
+        status_line, *lines = block.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        length = 0 if head else int(headers.get("content-length", "0"))
+        while len(rest) < length:
+            rest += self._socket.recv(65536)
+        self._received = rest[length:]
+        return Answer(int(status_line.split()[1]), headers, rest[:length])
+
+    def is_closed(self) -> bool:
+        """Whether the gate closes it; waits for that."""
+        return not self._received and self._socket.recv(1) == b""
+
+    def ask(self, request: bytes) -> Answer:
+        self.send(request)
+        answer = self.answer()
+        assert answer is not None
+        return answer
+
+
+def request(*headers: tuple[str, str], target: str = "/check", method: str = "GET") -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8")
+
+
+def bearer(secret: str) -> tuple[str, str]:
+    return ("Authorization", f"Bearer {secret}")
+
+
+def ask(port: int, *headers: tuple[str, str], target: str = "/check", method: str = "GET") -> Answer:
+    """One request on a connection of its own."""
+    with Connection(port) as one:
+        one.send(request(*headers, target=target, method=method))
+        answer = one.answer(head=method == "HEAD")
+        assert answer is not None
+        return answer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class ThreadGate:
+    """The server in a thread: starts in a moment, and its insides can be looked at."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        config = uvicorn.Config(
+            "apikeys.gate.app:lifespan", host=HOST, port=self.port, http=GateProtocol, loop="uvloop", ws="none",
+            lifespan="on", interface="asgi3", proxy_headers=False, log_config=None, timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    @property
+    def gate(self) -> Gate:
+        gate: Gate = self._server.lifespan.state["gate"]
+        return gate
+
+
+class ProcessGate:
+    """`python -m apikeys.gate`, on the test's database."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "apikeys.gate", "--port", str(self.port)],
+            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"},
+            cwd=settings.BASE_DIR,
+        )
+
+    def __enter__(self) -> Self:
+        self.wait_until_ready()
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.send(signal.SIGCONT)
+        self._process.terminate()
+        self._process.wait()
+
+    def wait_until_ready(self) -> None:
+        while True:
+            assert self._process.poll() is None, "The gate ended at its start."
+            try:
+                if ask(self.port, target="/readyz").status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal that ends it; its exit status."""
+        self._process.send_signal(number)
+        return self._process.wait()
+
+
+def database_url() -> str:
+    """Where the test's own database is, for another process."""
+    found = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{found['NAME']}"
+    return f"postgres://{found['USER']}@{found['HOST']}:{found['PORT'] or 5432}/{found['NAME']}"
