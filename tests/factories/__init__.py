@@ -3,14 +3,17 @@
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import factory
 from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey
+from auditlog.models import Call
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 PASSWORD = "correct horse battery staple"
@@ -69,3 +72,21 @@ class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
         key.keep(secret)
         key.save()
         return key
+
+
+class CallFactory(factory.django.DjangoModelFactory[Call]):
+    """An accepted call, made just now."""
+
+    class Meta:
+        model = Call
+
+    at = factory.LazyFunction(timezone.now)
+    method = "GET"
+    path = "/contacts"
+    status = 200
+    credential_kind = "api_key"
+    agent = "python-requests"
+    network = "203.0.113.0/24"
+    user_agent = "python-requests/2.32.3"
+    address = "203.0.113.9"
+    request_id = factory.LazyFunction(uuid4)
