@@ -53,11 +53,11 @@ class Server:
         return False
 
 
-def web(log: Path, **environment: str) -> Server:
+def web(log: Path, *, application: str = "keyportal.wsgi:application", **environment: str) -> Server:
     collect_static_files()
     port = free_port()
     command = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--blocking-threads", "8", "keyportal.wsgi:application"]
+    command += ["--blocking-threads", "8", application]
     return Server([sys.executable, *command], port, log, installation(port, **environment))
 
 
