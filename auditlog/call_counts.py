@@ -15,11 +15,11 @@ from django.conf import settings
 
 from auditlog.models import CallWriter
 
-COUNTS = 2  # unsigned 64-bit numbers: issued, given up
+COUNTS = 3  # unsigned 64-bit numbers: issued, dropped for a full queue, refused by the store
 
 
 class CountsFile:
-    """One writer's numbers. `numbers[0]` counts issued calls, `numbers[1]` those it knows it will not store."""
+    """One writer's `numbers`: each is raised by one thread alone."""
 
     def __init__(self, writer_id: UUID) -> None:
         directory = counts_directory()
@@ -73,5 +73,5 @@ def _read(path: Path) -> tuple[int, int, bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return numbers[0], numbers[1], True
-        return numbers[0], numbers[1], False
+            return numbers[0], numbers[1] + numbers[2], True
+        return numbers[0], numbers[1] + numbers[2], False

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from time import gmtime, strftime
 from typing import Any
 from uuid import UUID
@@ -89,9 +90,16 @@ def store_calls(rows: Iterable[Row]) -> None:
     if connection.vendor == "postgresql":
         _copy(rows)
         return
-    marks = ", ".join("?" * len(COLUMNS))
-    statement = f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608, SLF001 -- names of our own
-    connection.connection.executemany(statement, rows)
+    # The interpreter is let go of once a statement, not once a row: calls would otherwise wait for it at each row.
+    waiting = iter(rows)
+    while part := list(islice(waiting, ROWS_A_STATEMENT)):
+        connection.connection.execute(_insert(len(part)), list(chain.from_iterable(part)))
+
+
+@lru_cache(maxsize=ROWS_A_STATEMENT)
+def _insert(rows: int) -> str:
+    marks = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
+    return f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES {marks}"  # noqa: S608, SLF001 -- names of our own
 
 
 def _copy(rows: Iterable[Row]) -> None:

@@ -16,7 +16,7 @@ from django.conf import settings
 from accounts.revisions import LEASE_SECONDS
 from apikeys import secrets
 from apikeys.gate import answers, pages
-from apikeys.gate.asked import REPEATED, Asked, Fields, Peer
+from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, caller_of, is_known_host
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.decide import judge
 from apikeys.gate.known import Digests, Kept, Known
@@ -32,6 +32,8 @@ __all__ = ["Gate", "GateProtocol", "lifespan"]
 SWITCH_SECONDS = 0.0005  # how long the call writer may hold the interpreter while calls wait
 TICK_SECONDS = 0.5
 FIRST_POLL_SECONDS = 2.0
+USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
+QUERY_DEPRECATION = b"Deprecation: @1669766400\r\n"  # RFC 9745; keys in a query ended then with the dialect's author
 NOBODY: Who = (None, "", None)
 
 Later = Callable[[bytes], None]
@@ -45,53 +47,79 @@ class Gate:
         self.known = Known(self.windows)
         self.writer = CallWriter(mask=secrets.mask, on_usage=self._stored)
         self.request_ids = RequestIds()
-        self.decisions: Counter[tuple[str, str]] = Counter()  # by kind of credential and reason
+        self.decisions: Counter[tuple[str, str]] = Counter()  # refused calls by kind of credential and reason
+        self.accepted = dict.fromkeys((kind.value for kind in secrets.Kind), 0)
+        self.now = boot_seconds()  # as of the last tick: enough to tell idle connections
         self.connections: set[GateProtocol] = set()
         self.pepper = next(iter(settings.DIGEST_PEPPERS.values()))
         self.date = b""
 
     # --- The hot path -----------------------------------------------------------------------------------------------
-    def check(self, asked: Asked, later: Later, *, head: bool = False) -> bytes | None:
-        """Decide on a call; the answer, or None if the store is asked first and `later` gets it then."""
-        authorization = asked.authorization
-        if (
-            authorization is not None
-            and authorization.startswith(b"Bearer ")
-            and asked.api_key is None
-            and b"?" not in asked.target
-        ):
-            digest = blake2b(authorization[7:], digest_size=32, key=self.pepper).digest()
-            kept = self.known.kept.get(digest)
-            if kept is not None:
-                return self._decide(asked, self.request_ids.next_number(), kept, head=head)
-        return self._check_text(asked, later, head=head)
+    def check_plain(self, fields: Fields, peer: Peer) -> bytes | None:
+        """Decide on the usual call: a known secret as bearer token, no query; None for any other, see `check`.
 
-    def _decide(self, asked: Asked, number: int, kept: Kept, *, head: bool, in_query: bool = False) -> bytes:
+        That the digest is a kept one says that the token is well-formed, so nothing else of the text is looked at.
+        """
+        get = fields.get
+        authorization = get(b"authorization")
+        target = get(b"x-original-uri") or get(b"x-forwarded-uri")
+        if authorization is None or b"x-api-key" in fields or not is_known_host(get(b"host", b"")):
+            return None
+        if target is None:
+            target, method = b"/", b"GET"
+        else:
+            method = get(b"x-original-method") or get(b"x-forwarded-method") or b"GET"
+            if b"?" in target or method not in USUAL_METHODS:
+                return None
+        if authorization[:7] != b"Bearer ":
+            return None
+        kept = self.known.kept.get(blake2b(authorization[7:], digest_size=32, key=self.pepper).digest())
         boot = boot_seconds()  # after the request's last byte, and for this decision alone (G1)
-        if boot >= self.known.fresh_until:
-            return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
-        window, wall = kept.window, time()
-        reason = judge(kept.standing, window, boot=boot, wall=wall)
-        if reason:
-            return self._refuse(asked, number, reason, kept=kept, head=head)
-        self.decisions[kept.kind, ""] += 1
-        path = asked.target
+        if kept is None or boot >= self.known.fresh_until:
+            return None
+        wall, window = time(), kept.window
+        if judge(kept.standing, window, boot=boot, wall=wall):
+            return None
+        number = self.request_ids.next_number()
+        return self._accept(number, kept, method, target, get(b"user-agent", b""), caller_of(fields, peer), boot, wall)
+
+    def _accept(
+        self,
+        number: int,
+        kept: Kept,
+        method: bytes,
+        path: bytes,
+        user_agent: bytes,
+        address: str | None,
+        boot: float,
+        wall: float,
+        deprecation: bytes = b"",
+    ) -> bytes:
+        """Log an accepted call and answer it."""
+        window = kept.window
+        self.accepted[kept.kind] += 1
         self.writer.put(
-            (kept.who, wall, asked.method, path.partition(b"?")[0] if in_query or b"?" in path else path, 204, None, "",
-             asked.user_agent, asked.address, self.request_ids.base + number, window.day)
-        )  # fmt: skip
-        return b"HTTP/1.1 204 No Content\r\n%b%b%b%bX-Request-Id: %b%012x\r\n\r\n" % (
-            self.date,
-            kept.head,
-            window.remaining(boot),
-            b"Deprecation: @1669766400\r\n" if in_query else b"",
-            self.request_ids.prefix,
-            number,
+            (
+                kept.who,
+                wall,
+                method,
+                path,
+                204,
+                None,
+                "",
+                user_agent,
+                address,
+                self.request_ids.base + number,
+                window.day,
+            )
         )
+        return b"HTTP/1.1 204 No Content\r\n%b%b%b%bX-Request-Id: %b%012x\r\n\r\n" % (
+            self.date, kept.head, deprecation, window.remaining(boot), self.request_ids.prefix, number,
+        )  # fmt: skip
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
-    def _check_text(self, asked: Asked, later: Later, *, head: bool) -> bytes | None:
-        """The same for every transport and every mistake."""
+    def check(self, asked: Asked, later: Later, *, head: bool) -> bytes | None:
+        """Decide on any call; the answer, or None if the store is asked first and `later` gets it then."""
         number = self.request_ids.next_number()
         shown = presented(
             authorization=_values(asked.authorization),
@@ -105,6 +133,16 @@ class Gate:
         if found is None and boot_seconds() < self.known.fresh_until:
             return self._read_first(asked, number, digests, later, in_query=shown.in_query, head=head)
         return self._conclude(asked, number, found, in_query=shown.in_query, head=head)
+
+    def _decide(self, asked: Asked, number: int, kept: Kept, *, head: bool, in_query: bool) -> bytes:
+        boot, wall = boot_seconds(), time()
+        if boot >= self.known.fresh_until:
+            return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
+        reason = judge(kept.standing, kept.window, boot=boot, wall=wall)
+        if reason:
+            return self._refuse(asked, number, reason, kept=kept, head=head)
+        path, deprecation = asked.target.partition(b"?")[0], QUERY_DEPRECATION if in_query else b""
+        return self._accept(number, kept, asked.method, path, asked.user_agent, asked.address, boot, wall, deprecation)
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
         for digest in digests:
@@ -197,9 +235,9 @@ class Gate:
 
     def _tick(self) -> None:
         self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
-        now = boot_seconds()
+        self.now = boot_seconds()
         for connection in list(self.connections):
-            connection.expire(now)
+            connection.expire(self.now)
         self._next_tick = self.loop.call_later(TICK_SECONDS, self._tick)
 
     def _stored(self, usage: Usage) -> None:

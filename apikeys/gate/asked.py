@@ -73,6 +73,11 @@ def is_known_host(host: bytes) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
+def caller_of(fields: Fields, peer: "Peer") -> str | None:
+    forwarded_for = fields.get(b"x-forwarded-for")
+    return peer.address if forwarded_for is None else peer.caller(forwarded_for)
+
+
 def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
     """Read the call out of the gateway's request.
 
@@ -92,7 +97,7 @@ def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
         get(b"authorization"),
         get(b"x-api-key"),
         get(b"user-agent", b""),
-        peer.caller(get(b"x-forwarded-for", b"")),
+        caller_of(fields, peer),
         get(b"x-gateway") == b"nginx",
     )
 

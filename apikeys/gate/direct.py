@@ -113,21 +113,21 @@ def finish(decision: Decision, request: ApiRequest, *, status: int, duration_us:
     """Put the call into the call log; never waits for the store."""
     process = _this_process()
     credential = decision.credential
-    process.writer.put(
-        (
-            who(credential) if credential else NOBODY,
-            decision.at,
-            request.method.encode(errors="replace"),
-            request.target.partition("?")[0].encode(errors="replace"),
-            status,
-            duration_us,
-            decision.reason,
-            _header(request, "user-agent").encode(errors="replace"),
-            request.address,
-            decision.request_id.int,
-            decision.day,
-        )
+    call = (
+        who(credential) if credential else NOBODY,
+        decision.at,
+        request.method.encode(errors="replace"),
+        request.target.partition("?")[0].encode(errors="replace"),
+        status,
+        duration_us,
+        decision.reason,
+        _header(request, "user-agent").encode(errors="replace"),
+        request.address,
+        decision.request_id.int,
+        decision.day,
     )
+    with process.lock:
+        process.writer.put(call)
 
 
 def is_refused(api_key: ApiKey) -> bool:

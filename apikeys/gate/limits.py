@@ -92,8 +92,10 @@ class Window:
 
     def remaining(self, boot: float) -> bytes:
         """The headers that change with each call; with `headers` all of them, each line with its CRLF."""
-        left = max(self.burst - self.in_window, 0)
-        left_today = max(self.daily - self.stored - self.pending, 0)
+        left = self.burst - self.in_window
+        left_today = self.daily - self.stored - self.pending
+        if left < 0 or left_today < 0:  # only after the plan was lowered, or where other processes went on
+            left, left_today = max(left, 0), max(left_today, 0)
         return (
             b"X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\n"
             b'RateLimit: "burst";r=%d;t=%d\r\n'

@@ -86,6 +86,8 @@ class _Counts(Collector):
             "Calls decided on, by kind of credential and reason of refusal (empty: accepted).",
             labels=["kind", "reason"],
         )
+        for kind, number in self._gate.accepted.items():
+            decisions.add_metric((kind, ""), number)
         for labels, number in self._gate.decisions.copy().items():
             decisions.add_metric(labels, number)
         yield decisions

@@ -15,7 +15,6 @@ import structlog
 
 from apikeys.gate import answers
 from apikeys.gate.asked import CHECK, READ, REPEATED, Fields, MistakenRequestError, Peer, asked, local_path
-from apikeys.gate.clock import boot_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +29,14 @@ REQUEST_SECONDS = 10.0  # from a request's first byte to its last
 IDLE_SECONDS = 75.0  # a little more than gateways keep connections
 
 logger = structlog.get_logger(__name__)
+
+# Headers as they are usually spelled, so that most need no lower(); UNREAD for those that only count.
+UNREAD = b""
+SPELLINGS = {
+    spelling: name for name in READ for spelling in (name, b"-".join(part.capitalize() for part in name.split(b"-")))
+} | dict.fromkeys(
+    (b"accept", b"Accept", b"accept-encoding", b"Accept-Encoding", b"content-type", b"Content-Type"), UNREAD
+)
 
 Request = tuple[bytes, bytes, Fields, bool]  # url, method, headers that the gate reads, keep the connection
 
@@ -46,17 +53,15 @@ class GateProtocol(asyncio.Protocol):
         self.behind: deque[Request] = deque()  # requests behind one that waits
         self.waiting = False
         self.closing = False
-        self.since = boot_seconds()  # when the request in progress began, or the last one ended
+        self.since = self.gate.now  # boot seconds: when the request in progress began, or the last one ended
         self.in_request = False
         self.held = 0  # bytes of the request in progress, so far
-        self._forget_request()
-
-    def _forget_request(self) -> None:
         self.url = b""
         self.fields: Fields = {}
         self.headers = 0
-        self.head_bytes = 0
+        self.head_bytes = 0  # counted only where there are many
         self.body_bytes = 0
+        self.odd = False  # the hot path does not take this request
         self.head: Fields | None = None  # the headers, once chunks have begun: what comes after them are trailers
 
     # --- asyncio ----------------------------------------------------------------------------------------------------
@@ -72,10 +77,8 @@ class GateProtocol(asyncio.Protocol):
         self.behind.clear()
 
     def data_received(self, data: bytes) -> None:
-        if self.closing:
-            return
         if not self.in_request:
-            self.in_request, self.since = True, boot_seconds()
+            self.in_request, self.since = True, self.gate.now
         self.held += len(data)
         try:
             self.parser.feed_data(data)
@@ -86,9 +89,12 @@ class GateProtocol(asyncio.Protocol):
             self._mistaken(500, "The gate failed at this request.")
         except httptools.HttpParserError:
             self._mistaken(400, "This is not a request of HTTP/1.1.")
-        if self.in_request and self.held > HEAD_LIMIT + LINE_LIMIT:
+        if self.held > HEAD_LIMIT:
             self._check_unfinished()
-        self._flush()
+        if len(self.answers) == 1 and not self.closing:
+            self.transport.write(self.answers.pop())
+        else:
+            self._flush()
 
     def eof_received(self) -> bool:
         self.closing = True
@@ -123,15 +129,21 @@ class GateProtocol(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers += 1
-        self.head_bytes += len(name) + len(value)
-        name = name.lower()
-        if name in READ:
+        field = SPELLINGS.get(name)
+        if field is None:
+            field = name.lower()
+            field = field if field in READ else UNREAD
+        if field:
             fields = self.fields
-            fields[name] = value if name not in fields else fields[name] + REPEATED + value
+            if field in fields:
+                value, self.odd = fields[field] + REPEATED + value, True
+            fields[field] = value
+        if self.held > HEAD_LIMIT:
+            self.head_bytes += len(name) + len(value)
 
     def on_chunk_header(self) -> None:
         if self.head is None:
-            self.head, self.fields = self.fields, {}
+            self.head, self.fields, self.odd = self.fields, {}, True
 
     def on_body(self, body: bytes) -> None:
         self.body_bytes += len(body)
@@ -139,22 +151,29 @@ class GateProtocol(asyncio.Protocol):
             self._mistaken(413, "The body is larger than the gate reads.")
 
     def on_message_complete(self) -> None:
-        if self.closing:
-            return
-        parser = self.parser
-        if len(self.url) > LINE_LIMIT or self.head_bytes > HEAD_LIMIT or self.headers > HEADERS_LIMIT:
+        method, keep = self.parser.get_method(), self.parser.should_keep_alive()
+        if self.closing or len(self.url) > LINE_LIMIT or self.head_bytes > HEAD_LIMIT or self.headers > HEADERS_LIMIT:
             self._check_bounds()
             return
-        fields = self.fields if self.head is None else self.head
-        request = (self.url, parser.get_method(), fields, parser.should_keep_alive())
-        self._forget_request()
-        self.in_request, self.held, self.since = False, 0, boot_seconds()
+        answer = None
+        if self.url == CHECK and method == b"GET" and not self.odd and not self.waiting:
+            answer = self.gate.check_plain(self.fields, self.peer)
+        if answer is not None:
+            self._done(answer, keep=keep)
+        else:
+            fields = self.fields if self.head is None else self.head
+            self._take((self.url, method, fields, keep))
+        self.url, self.fields, self.headers, self.in_request, self.held = b"", {}, 0, False, 0
+        if self.odd or self.head_bytes or self.body_bytes:
+            self.odd, self.head_bytes, self.body_bytes, self.head = False, 0, 0, None
+
+    # --- Answers ----------------------------------------------------------------------------------------------------
+    def _take(self, request: Request) -> None:
         if self.waiting:
             self.behind.append(request)
         else:
             self._answer(request)
 
-    # --- Answers ----------------------------------------------------------------------------------------------------
     def _answer(self, request: Request) -> None:
         url, method, fields, keep = request
         try:
@@ -197,12 +216,16 @@ class GateProtocol(asyncio.Protocol):
             self.closing = True
 
     def _check_unfinished(self) -> None:
+        """Bound what is held of a request that has not come in whole."""
         if self.head is None and not self.body_bytes:
-            self._check_bounds()
+            if self.held > HEAD_LIMIT + LINE_LIMIT:
+                self._check_bounds()
         elif self.held > BODY_LIMIT + HEAD_LIMIT + LINE_LIMIT:
             self._mistaken(413, "The body is larger than the gate reads.")
 
     def _check_bounds(self) -> None:
+        if self.closing:
+            return
         if len(self.url) > LINE_LIMIT:
             self._mistaken(414, "The target is longer than 4,096 bytes.")
         else:
