@@ -1,0 +1,178 @@
+"""The account key's life in the browser, with a real gate that answers for it."""
+
+import re
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from playwright.sync_api import Page, expect
+
+from accounts.permissions import Role
+from apikeys.models import ApiKey
+from auditlog.models import Call
+from tests.browser.conftest import Visitors
+from tests.clients import server
+from tests.factories import PASSWORD, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory
+from tests.visitors import admin_of, path
+
+WRITTEN_WITHIN = 30  # seconds, on a machine under load
+SECRET = re.compile(r"kp_[0-9A-Za-z]{36}")
+
+
+@pytest.fixture
+def gate(transactional_db: None, tmp_path: Path) -> Iterator[server.Server]:
+    process = server.gate(tmp_path / "gate.log")
+    process.start()
+    yield process
+    process.stop()
+
+
+def _verdict(gate: server.Server, secret: str) -> int:
+    connection = HTTPConnection("127.0.0.1", gate.port, timeout=20)
+    connection.request("GET", "/check", headers={"Authorization": f"Bearer {secret}", "User-Agent": "nightly/2"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def _shown(page: Page) -> str:
+    page.locator("[data-secret-show]").click()
+    expect(page.locator("[data-secret-text]")).to_have_text(SECRET)
+    return page.locator("[data-secret-text]").inner_text()
+
+
+def test_a_super_admin_shows_copies_and_rotates_and_the_gate_follows(visitors: Visitors, gate: server.Server) -> None:
+    admin = SuperAdminFactory.create(account=AccountFactory.create(name="Acme Industries"))
+    page = visitors.page()
+
+    # Signing in leads to the key; there is none, so one is created.
+    page.goto("/")
+    page.get_by_label("Email").fill(admin.user.email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("No API key yet")).to_be_visible()
+    page.get_by_role("button", name="Create the API key").click()
+
+    # Shown for a minute, with a countdown; hidden on demand; copied without being shown.
+    old = _shown(page)
+    expect(page.locator("[data-secret-status]")).to_contain_text(re.compile(r"Hides in \d+ s"))
+    assert _verdict(gate, old) == 204
+    page.get_by_role("button", name="Hide").click()
+    expect(page.locator("[data-secret-text]")).to_have_text(re.compile("••••"))
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.locator("[data-secret-status]")).to_contain_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == old
+    assert old not in page.content()
+
+    _logged("nightly")
+
+    # Rotated: the page names the caller that will break.
+    page.get_by_role("link", name="Rotate…").click()
+    expect(page.locator("strong", has_text="nightly")).to_be_visible()
+    page.get_by_role("button", name="Rotate now").click()
+    expect(page.get_by_role("heading", name="The API key is rotated")).to_be_visible()
+
+    assert _verdict(gate, old) == 401
+    expect(page.get_by_text("Tried just now: refused.")).to_be_visible()
+    expect(page.get_by_text("0 calls accepted since")).to_be_visible()
+    expect(page.locator("#still-presenting strong", has_text="nightly")).to_be_visible()  # comes by itself
+
+    # Once the caller has the new key, the list empties by itself.
+    new = _shown(page)
+    assert new != old
+    assert _verdict(gate, new) == 204
+    expect(page.get_by_text("Nobody presents the old key.")).to_be_visible()
+
+
+def test_another_role_is_told_why_not_and_whom_to_ask(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(MemberFactory.create(account=key.account, role=Role.DEVELOPER))
+
+    page.goto(path("apikeys:api-key", key.account))
+
+    expect(page.get_by_text("Only super admins can show, create, rotate or deactivate the API key.")).to_be_visible()
+    expect(page.get_by_role("link", name=admin_of(key).user.email)).to_be_visible()
+    expect(page.get_by_role("button", name="Show")).to_have_count(0)
+
+
+def test_the_back_button_brings_no_secret_back(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.goto(path("apikeys:api-key", key.account))
+    secret = _shown(page)
+
+    page.goto(path("accounts:members", key.account))
+    page.go_back()
+
+    expect(page.locator("[data-secret-text]")).to_have_text(re.compile("••••"))
+    assert secret not in page.content()
+
+
+def test_the_secret_hides_after_a_minute(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.clock.install()
+    page.goto(path("apikeys:api-key", key.account))
+    secret = _shown(page)
+
+    page.clock.run_for(59_000)
+    still_there = page.locator("[data-secret-text]").inner_text()
+    page.clock.run_for(2_000)
+
+    assert still_there == secret
+    expect(page.locator("[data-secret-text]")).to_have_text(re.compile("••••"))
+    assert secret not in page.content()
+
+
+def test_without_script_the_key_is_shown_rotated_and_deactivated(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create(account=AccountFactory.create(name="Acme Industries"))
+    page = visitors.page(admin_of(key), script=False)
+    page.goto(path("apikeys:api-key", key.account))
+
+    page.get_by_role("button", name="Show").click()
+    assert page.locator(".secret-text").inner_text() == key.secret()
+    page.get_by_role("link", name="Hide it now").click()
+    page.get_by_role("link", name="Rotate…").click()
+    page.get_by_role("button", name="Rotate now").click()
+    page.get_by_role("link", name="API key").first.click()
+    page.get_by_role("link", name="Deactivate…").click()
+    page.get_by_label("Type the account’s name to confirm").fill("Acme Industries")
+    page.get_by_role("button", name="Deactivate the key").click()
+
+    expect(page.get_by_role("heading", name="The API key is deactivated")).to_be_visible()
+    assert list(ApiKey.objects.order_by("generation").values_list("end", flat=True)) == ["rotated", "deactivated"]
+
+
+def test_the_password_is_asked_for_again_and_leads_back(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.goto(path("apikeys:api-key", key.account))
+    _five_minutes_pass()
+
+    page.locator("[data-secret-show]").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+
+    assert page.url.endswith(path("apikeys:api-key", key.account))
+    assert _shown(page) == key.secret()
+
+
+def _logged(agent: str) -> None:
+    """Wait for the call log: it is written after the answer."""
+    ends_at = time.monotonic() + WRITTEN_WITHIN
+    while not Call.objects.filter(agent=agent).exists():
+        assert time.monotonic() < ends_at
+        time.sleep(0.1)
+
+
+def _five_minutes_pass() -> None:
+    """For every session: what it proved, it proved that much earlier."""
+    for row in Session.objects.all():
+        session = SessionStore(row.session_key)
+        for record in session["account_authentication_methods"]:
+            record["at"] -= 301
+        session.save()

@@ -1,0 +1,158 @@
+"""Every page in both themes: no accessibility violation, nothing wider than a phone, no complaint of the browser."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from accounts.models import Account, Member
+from accounts.permissions import Role
+from apikeys.models import ApiKey
+from apikeys.operations import api_keys
+from auditlog.models import AuditEntry
+from tests.browser.conftest import Visitors
+from tests.factories import AccountFactory, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory
+from tests.visitors import path
+
+PHONE, DESKTOP = 390, 1280
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+LONG_NAME = "Internationale Gesellschaft für außerordentlich langnamige Unternehmungen mbH & Co. KG, Abteilung Süd"
+DAY = timedelta(days=1)
+
+THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
+
+
+@pytest.fixture
+def busy() -> Account:
+    """An account in which much has happened, under names that leave little room."""
+    account = AccountFactory.create(name=LONG_NAME, slug="busy")
+    names = {"user__name": "Maximiliane Freifrau von und zu Hohenlohe-Schillingsfürst"}
+    admin = SuperAdminFactory.create(account=account, **names)
+    for role in (Role.DEVELOPER, Role.AUDITOR, Role.MEMBER):
+        MemberFactory.create(account=account, role=role, user__email=f"{role}@{'very-' * 9}long.example")
+    MemberFactory.create(user=admin.user, role=Role.MEMBER)
+    rotated_at = timezone.now() - 203 * DAY
+    old = ApiKeyFactory.create(account=account, created_by=admin, created_at=rotated_at - 180 * DAY)
+    api_keys.rotate_api_key(account=account, generation=1, by=admin, now=rotated_at)
+    _calls(account, old, account.api_keys.active().get())
+    return account
+
+
+def _calls(account: Account, old: ApiKey, key: ApiKey) -> None:
+    anybody = {"account_id": account.pk}
+    CallFactory.create_batch(30, **anybody, credential_id=key.id, duration_us=4_200)
+    CallFactory.create(**anybody, credential_id=key.id, path="/" + "x" * 1000, agent="A" * 64, status=500)
+    CallFactory.create(
+        **anybody, credential_id=key.id, network="2001:db8:4242::/48", address="2001:db8:4242::1", agent=""
+    )
+    CallFactory.create(**anybody, credential_id=old.id, status=401, reason="rotated")
+    CallFactory.create_batch(30, **anybody, credential_id=key.id, status=429, reason="burst_limit")
+
+
+def _problems(page: Page, address: str) -> list[str]:
+    page.goto(address)
+    violations: list[dict[str, Any]] = Axe().run(page, options=RULES).response["violations"]
+    found = [f"{address}: {one['id']}: {[node['html'][:200] for node in one['nodes'][:3]]}" for one in violations]
+    page.set_viewport_size({"width": PHONE, "height": 844})
+    if page.evaluate("document.documentElement.scrollWidth") > PHONE:
+        found.append(f"{address}: wider than a phone")
+    page.set_viewport_size({"width": DESKTOP, "height": 900})
+    return found
+
+
+@THEMES
+def test_the_pages_of_an_account(visitors: Visitors, busy: Account, theme: str) -> None:
+    page = visitors.page(busy.super_admins().get(), theme=theme)
+    entry = AuditEntry.objects.filter(account_id=busy.pk).latest("id")
+    calls = path("auditlog:calls", busy)
+    addresses = [
+        *(path(f"apikeys:api-key{page}", busy) for page in ("", "-rotate", "-deactivate", "-previous")),
+        *(calls, f"{calls}?follow=1", f"{calls}?path=nothing", f"{calls}?color=red"),
+        *(path("auditlog:audit-log", busy), path("auditlog:audit-log-entry", busy, entry.pk)),
+        path("accounts:members", busy),
+    ]
+
+    problems = [problem for address in addresses for problem in _problems(page, address)]
+
+    assert not problems
+
+
+@THEMES
+def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: Account, theme: str) -> None:
+    member = busy.members.get(role=Role.MEMBER)
+    newcomer = SuperAdminFactory.create()
+    asked: list[tuple[Member, str]] = [
+        (member, path("apikeys:api-key", busy)),
+        (member, path("auditlog:calls", busy)),  # 403, and whom to ask
+        (newcomer, path("apikeys:api-key", newcomer.account)),
+        (newcomer, path("auditlog:calls", newcomer.account)),
+    ]
+
+    problems = [
+        problem for person, address in asked for problem in _problems(visitors.page(person, theme=theme), address)
+    ]
+
+    assert not problems
+
+
+@THEMES
+def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) -> None:
+    page = visitors.page(busy.super_admins().get(), theme=theme)
+    addresses = [
+        "/accounts/",
+        "/profile/",
+        "/auth/password/change/",
+        "/auth/reauthenticate/",
+        "/auth/logout/",
+        "/auth/email/",
+    ]
+
+    problems = [problem for address in addresses for problem in _problems(page, address)]
+
+    assert not problems
+
+
+@THEMES
+def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors, theme: str) -> None:
+    page = visitors.page(theme=theme)
+    addresses = ["/auth/login/", "/auth/password/reset/", "/auth/password/reset/done/", "/auth/signup/", "/nowhere/"]
+
+    problems = [problem for address in addresses for problem in _problems(page, address)]
+
+    assert not problems
+
+
+def test_menus_open_with_the_keyboard_and_the_first_stop_skips_to_the_content(
+    visitors: Visitors, busy: Account
+) -> None:
+    page = visitors.page(busy.super_admins().get())
+    page.goto(path("apikeys:api-key", busy))
+
+    page.keyboard.press("Tab")
+    skips = page.evaluate("document.activeElement.getAttribute('href')")
+    page.locator(".user-menu > summary").focus()
+    page.keyboard.press("Enter")
+
+    assert skips == "#content"
+    assert page.get_by_role("button", name="Sign out").is_visible()
+    assert not Axe().run(page, options=RULES).response["violations"]
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_theme_follows_the_system_until_it_is_chosen(visitors: Visitors, script: bool) -> None:  # noqa: FBT001 -- pytest passes it
+    page = visitors.page(theme="dark", script=script)
+    page.goto("/auth/login/")
+    dark = _background(page)
+    page.emulate_media(color_scheme="light")
+
+    light = _background(page)
+
+    assert dark != light
+
+
+def _background(page: Page) -> str:
+    shot: str = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    return shot
