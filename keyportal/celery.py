@@ -5,12 +5,11 @@ import warnings
 
 from celery import Celery
 from celery.schedules import crontab
-from kombu.transport import sqlalchemy as embedded_broker
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
 
-# A stop waits for the poll that it falls into; create_engine() takes the broker's options, so this cannot be one.
-embedded_broker.Transport.polling_interval = 0.25  # seconds
+TRANSPORT_ALIASES["sqla"] = "keyportal.broker:EmbeddedBroker"
 # The danger that Celery means is pickled messages; ours are JSON. In a container everybody is root.
 warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 

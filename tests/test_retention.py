@@ -1,15 +1,18 @@
 """What is kept for a time, and no longer (G9)."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from celery import Celery
 
 from accounts import revisions, tasks
 from accounts.models import Change
 from auditlog import retention
 from auditlog import tasks as auditlog_tasks
 from auditlog.models import Call
+from keyportal.broker import EmbeddedBroker
 from keyportal.celery import app
 from tests.factories import NOW
 
@@ -71,3 +74,16 @@ def test_the_clock_knows_each_task_and_may_knock_twice() -> None:
 
     assert not Call.objects.exists()
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``")  # kombu's own models
+def test_a_task_that_is_queued_in_the_embedded_file_arrives(tmp_path: Path) -> None:
+    sender, receiver = (Celery(broker=f"sqla+sqlite:///{tmp_path / 'jobs'}", set_as_current=False) for _ in range(2))
+    sender.send_task("auditlog.tasks.prune_calls")
+
+    with receiver.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
+        assert isinstance(connection.transport, EmbeddedBroker)
+        message = queue.get(timeout=30)
+        message.ack()
+
+    assert message.headers["task"] == "auditlog.tasks.prune_calls"
