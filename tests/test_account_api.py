@@ -39,13 +39,7 @@ def key() -> ApiKey:
 def _process(transactional_db: None) -> Iterator[None]:
     """A process of the portal for each test, that has written its calls when the test's database is emptied."""
     yield
-    end_process()
-
-
-def end_process() -> None:
-    process, direct._process = direct._process, None  # noqa: SLF001 -- a web process ends with its interpreter
-    if process is not None:
-        process.writer.stop()
+    direct.close()
 
 
 def ask(key: ApiKey, path: str, method: str = "GET", **extra: Any) -> Any:
@@ -269,9 +263,9 @@ def test_the_log_has_every_call_with_its_own_status_and_duration(key: ApiKey) ->
         ask(key, "/integrations/v1/me?a=1"),
         Client().get("/account-info/v3/details"),
     ]
-    end_process()
+    direct.close()
 
-    calls = list(Call.objects.order_by("id"))
+    calls = list(Call.objects.order_by("at"))
 
     assert [(call.method, call.path, call.status, call.reason) for call in calls] == [
         ("GET", "/integrations/v1/me", 200, ""),
@@ -288,7 +282,7 @@ def test_the_metrics_count_decisions_and_calls(key: ApiKey) -> None:
     before = _metrics()
     ask(key, "/integrations/v1/me")
     Client().get("/integrations/v1/me")
-    end_process()
+    direct.close()
 
     after = _metrics()
 

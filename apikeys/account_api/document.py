@@ -1,11 +1,19 @@
 """The OpenAPI 3.1 document: what ninja knows of the endpoints, and what the check in front of them adds."""
 
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
+from apikeys.account_api import refusals
 from apikeys.account_api.endpoints import api
 from apikeys.account_api.shapes import Error
+from apikeys.gate import refusals as gate_refusals
+from apikeys.gate.reasons import STATUS, Reason
 
 JSON = "application/json"
 EXAMPLE_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -26,55 +34,47 @@ ACCEPTED_HEADERS = {
     "RateLimit": 'What is left of them and for how many seconds, such as "burst";r=97;t=4.',
 }
 
-# name: (status, category, description, message, further members, headers)
-_REFUSALS: dict[str, tuple[int, str, str, str, dict[str, Any], dict[str, str]]] = {
-    "Invalid": (
-        400,
-        "VALIDATION_ERROR",
-        "Two different credentials, or a query parameter that the endpoint does not know.",
-        "This endpoint takes no query parameters.",
-        {},
-        {},
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    description: str
+    headers: dict[str, str]
+    body: Callable[[], bytes]
+
+
+def _of_the_check(reason: Reason, description: str, **headers: str) -> Refusal:
+    """What the check in front answers, in its own words."""
+    said = partial(gate_refusals.body, reason, EXAMPLE_ID.encode())
+    return Refusal(STATUS[reason], description, {name.replace("_", "-"): text for name, text in headers.items()}, said)
+
+
+def _method_not_allowed() -> bytes:
+    return refusals.method_not_allowed("GET, HEAD, OPTIONS", UUID(EXAMPLE_ID)).content
+
+
+REFUSALS = {
+    "Invalid": _of_the_check(
+        Reason.TWO_CREDENTIALS, "Two different credentials, or a query parameter that the endpoint does not know."
     ),
-    "Unauthenticated": (
-        401,
-        "INVALID_AUTHENTICATION",
+    "Unauthenticated": _of_the_check(
+        Reason.ROTATED,
         "No credential, or one that is malformed, unknown, rotated away or deactivated; which of these is not told.",
-        "The API key is not valid.",
-        {},
-        {"WWW-Authenticate": 'Bearer, with error="invalid_token" where a credential came (RFC 6750).'},
+        WWW_Authenticate='Bearer, with error="invalid_token" where a credential came (RFC 6750).',
     ),
-    "Denied": (
-        403,
-        "ACCESS_DENIED",
-        "The account is suspended or closed.",
-        "This account may make no calls at the moment.",
-        {},
-        {},
+    "Denied": _of_the_check(Reason.SUSPENDED, "The account is suspended or closed."),
+    "MethodNotAllowed": Refusal(
+        405, "The endpoint does not serve this method.", {"Allow": "The methods that it serves."}, _method_not_allowed
     ),
-    "MethodNotAllowed": (
-        405,
-        "VALIDATION_ERROR",
-        "The endpoint does not serve this method.",
-        "This endpoint answers GET, HEAD, OPTIONS only.",
-        {},
-        {"Allow": "The methods that it serves."},
-    ),
-    "LimitReached": (
-        429,
-        "RATE_LIMITS",
+    "LimitReached": _of_the_check(
+        Reason.BURST_LIMIT,
         "The limit of ten seconds (TEN_SECONDLY_ROLLING) or of the day (DAILY) is reached. Refused calls do not count.",
-        "You have reached your ten-second limit.",
-        {"errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING", "requestId": EXAMPLE_ID},
-        {"Retry-After": "Seconds to wait."},
+        Retry_After="Seconds to wait.",
     ),
-    "Unavailable": (
-        503,
-        "SERVICE_UNAVAILABLE",
+    "Unavailable": _of_the_check(
+        Reason.STORE_UNAVAILABLE,
         "The portal cannot check credentials at the moment; nothing is let through meanwhile.",
-        "The portal cannot reach its store at the moment. Try again in a few seconds.",
-        {},
-        {"Retry-After": "Seconds to wait."},
+        Retry_After="Seconds to wait.",
     ),
 }
 
@@ -84,7 +84,7 @@ def document() -> dict[str, Any]:
     built["info"] |= {"description": DESCRIPTION, "version": api.version}
     built["servers"] = [{"url": settings.SITE_ORIGIN}]
     built["components"] |= {
-        "responses": {name: _refusal(*about) for name, about in _REFUSALS.items()},
+        "responses": {name: _refusal(about) for name, about in REFUSALS.items()},
         "headers": {name: _header(text) for name, text in ACCEPTED_HEADERS.items()} | {"X-Request-Id": _request_id()},
         "securitySchemes": _security_schemes(),
     }
@@ -100,7 +100,7 @@ def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in [*ACCEPTED_HEADERS, "X-Request-Id"]}
     answer["content"][JSON]["example"] = example(answer["content"][JSON]["schema"], schemas)
     operation["responses"] = {"200": answer} | {
-        str(about[0]): {"$ref": f"#/components/responses/{name}"} for name, about in _REFUSALS.items()
+        str(about.status): {"$ref": f"#/components/responses/{name}"} for name, about in REFUSALS.items()
     }
 
 
@@ -115,16 +115,13 @@ def example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return {name: example(field, schemas) for name, field in schema["properties"].items()}
 
 
-def _refusal(
-    status: int, category: str, description: str, message: str, more: dict[str, Any], headers: dict[str, str]
-) -> dict[str, Any]:
-    body = {"status": "error", "message": message, "correlationId": EXAMPLE_ID, "category": category} | more
+def _refusal(about: Refusal) -> dict[str, Any]:
     return {
-        "description": description,
-        "headers": {name: _header(text) for name, text in headers.items()}
+        "description": about.description,
+        "headers": {name: _header(text) for name, text in about.headers.items()}
         | {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": body}},
-        "x-status": status,
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": json.loads(about.body())}},
+        "x-status": about.status,
     }
 
 

@@ -44,7 +44,7 @@ def logged(expected: int) -> list[Call]:
         if Call.objects.count() >= expected:
             break
         time.sleep(0.05)
-    return list(Call.objects.order_by("id"))
+    return list(Call.objects.order_by("at"))
 
 
 def test_hubspot3_works_with_the_live_key(web: server.Server, key: ApiKey) -> None:
