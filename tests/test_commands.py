@@ -46,7 +46,7 @@ def test_account_create_opens_an_account_with_its_super_admin() -> None:
 @pytest.mark.parametrize(
     ("slug", "email", "complaint"),
     [
-        ("acme", "ada@acme.example", "slug: Account with this slug already exists."),
+        ("acme", "ada@acme.example", "slug: Account with this Slug already exists."),
         ("a b", "ada@acme.example", "slug: Enter a valid"),
         ("fine", "ada", "email: Enter a valid email address."),
     ],
