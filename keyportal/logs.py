@@ -3,9 +3,11 @@
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from django_structlog.middlewares import RequestMiddleware
 
 from apikeys import secrets
+from auditlog.origin import client_address
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -36,3 +38,9 @@ class RequestLogMiddleware(RequestMiddleware):
     @staticmethod
     def format_request(request: "HttpRequest") -> str:
         return f"{request.method} {request.path}"
+
+    @classmethod
+    def bind_ip(cls, request: "HttpRequest") -> None:
+        """The caller's address as both logs have it, proxies of ours left out and those of strangers not believed."""
+        address = client_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+        structlog.contextvars.bind_contextvars(ip=address)

@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
-from pytest_django import Settings
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
 
+from accounts.actors import SHELL
 from accounts.models import Account
+from apikeys import secrets
 from apikeys.account_api.document import document
 from apikeys.gate import direct
 from apikeys.models import ApiKey
+from apikeys.operations import api_keys
 from auditlog.models import Call
 from tests.factories import AccountFactory, ApiKeyFactory
 
@@ -225,6 +230,57 @@ def test_a_header_that_came_twice_is_no_single_credential(key: ApiKey, header: s
 
     assert answer.status_code == 400
     assert answer.json()["category"] == "VALIDATION_ERROR"
+
+
+def test_what_is_recognisably_no_secret_costs_no_read(
+    key: ApiKey, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    typo = key.secret()[:-1] + ("0" if key.secret()[-1] != "0" else "1")
+
+    with django_assert_num_queries(0):
+        answer = Client().get("/integrations/v1/me", headers={"X-API-Key": typo})
+
+    assert answer.status_code == 401
+
+
+def test_an_accepted_call_costs_three_reads(key: ApiKey, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    secret = key.secret()
+
+    with django_assert_num_queries(3):  # the credential, the day's usage, the account
+        answer = Client().get("/integrations/v1/me", headers={"X-API-Key": secret})
+
+    assert answer.status_code == 200
+
+
+def test_all_secrets_that_are_not_valid_get_the_same_answer(key: ApiKey) -> None:
+    rotated = key.secret()
+    api_keys.rotate_api_key(account=key.account, generation=1, by=SHELL, now=timezone.now())
+    unknown = secrets.generate(secrets.Kind.API_KEY)
+    malformed = ["kp_", "kp", "x", f"{unknown}0", unknown[:-1], unknown.swapcase(), f"{unknown}%0a", "kp_" + "a" * 4000]
+
+    answers = [
+        Client().get("/integrations/v1/me", headers={"Authorization": f"Bearer {secret}"})
+        for secret in [rotated, unknown, *malformed]
+    ]
+
+    bodies = {answer.content.replace(answer.json()["correlationId"].encode(), b"") for answer in answers}
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Bearer error="invalid_token"'}
+    assert len(bodies) == 1
+
+
+def test_a_store_that_fails_lets_nothing_in_and_says_when_to_come_back(key: ApiKey) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE apikeys_apikey RENAME TO apikeys_apikey_gone")
+    try:
+        answer = Client().get("/integrations/v1/me", headers={"X-API-Key": key.secret()})
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE apikeys_apikey_gone RENAME TO apikeys_apikey")
+
+    assert answer.status_code == 503
+    assert answer.json()["category"] == "SERVICE_UNAVAILABLE"
+    assert int(answer.headers["Retry-After"]) >= 1
 
 
 def test_head_answers_as_get(key: ApiKey) -> None:

@@ -115,3 +115,32 @@ def test_the_daily_headers_count_down_from_the_limit(web: server.Server, key: Ap
     ]
 
     assert remaining == ["249999", "249998", "249997"]
+
+
+def test_head_leaves_the_body_away(web: server.Server, key: ApiKey) -> None:
+    whole, body = ask(web, "/integrations/v1/me", ("X-API-Key", key.secret()))
+
+    answer, nothing = ask(web, "/integrations/v1/me", ("X-API-Key", key.secret()), method="HEAD")
+
+    assert (answer.status, nothing) == (200, b"")
+    assert answer.headers["Content-Length"] == str(len(body)) == whole.headers["Content-Length"]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+def test_a_header_sent_twice_is_no_single_credential(web: server.Server, key: ApiKey, name: str) -> None:
+    form = "Bearer {}" if name == "Authorization" else "{}"
+    other = secrets.generate(secrets.Kind.API_KEY)
+
+    answer, _ = ask(web, "/integrations/v1/me", (name, form.format(key.secret())), (name, form.format(other)))
+
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("letters", ["\u0430", "\uff11", "\u200b", "\u00e9"])
+def test_letters_that_look_alike_make_no_secret(web: server.Server, key: ApiKey, letters: str) -> None:
+    sent = (key.secret()[:-1] + letters).encode().decode("latin-1")
+
+    answer, body = ask(web, "/integrations/v1/me", ("X-API-Key", sent))
+
+    assert (answer.status, answer.headers["Content-Type"]) == (401, "application/json")
+    assert key.secret()[:-1].encode() not in body
