@@ -30,7 +30,6 @@ ICON_NAMES = (
 SOURCE_MAP = re.compile(
     rb"\n?/\*# sourceMappingURL=[^*]*\*/\n?"
 )  # the map is not vendored, and its absence is an error
-RULE = re.compile(r"([^{}]*)(\{[^{}]*\})")
 
 
 def changed() -> list[str]:
@@ -47,12 +46,10 @@ def changed() -> list[str]:
 def update() -> None:
     """Fetch the packages and write the lock file."""
     core, icons = _packed(*TABLER), _packed(*ICONS)
-    style = SOURCE_MAP.sub(b"\n", core["package/dist/css/tabler.min.css"])
     licence = icons["package/LICENSE"]  # the tarball of @tabler/core lacks it; same authors, same licence
     files = {
         TABLER: {
-            "tabler/tabler.min.css": style,
-            "tabler/tabler-dark.css": _dark_by_preference(style.decode()).encode(),
+            "tabler/tabler.min.css": SOURCE_MAP.sub(b"\n", core["package/dist/css/tabler.min.css"]),
             "tabler/LICENSE": licence.replace(b"2020-2026", b"2018-2026"),
         },
         ICONS: {"tabler-icons/sprite.svg": _sprite(icons), "tabler-icons/LICENSE": licence},
@@ -80,16 +77,6 @@ def _packed(name: str, version: str) -> dict[str, bytes]:
         content = io.BytesIO(archive.read_bytes())
     with tarfile.open(fileobj=content) as tar:
         return {member.name: file.read() for member in tar if (file := tar.extractfile(member)) is not None}
-
-
-def _dark_by_preference(style: str) -> str:
-    """Tabler's dark rules for pages that leave the choice to the system: no script, no attribute, no flash."""
-    rules = []
-    for selector, body in RULE.findall(style):
-        dark = selector.split(",")[0]
-        if dark.startswith(".theme-dark"):
-            rules.append(dark.replace(".theme-dark", ":root:not([data-bs-theme])") + body)
-    return "@media (prefers-color-scheme:dark){\n" + "\n".join(rules) + "\n}\n"
 
 
 def _sprite(icons: dict[str, bytes]) -> bytes:

@@ -46,7 +46,7 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
         "last_use": LastUse.objects.filter(credential_id=key.id).first() if key else None,
         "super_admins": [] if member.may(Permission.MANAGE_API_KEY) else member.account.super_admins(),
         "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
-        "mask": f"{settings.SECRET_PREFIX}_" + "•" * 12,
+        "mask": _mask(),
     }
 
 
@@ -70,10 +70,16 @@ def after_the_end(member: Member, key: ApiKey, *, now: datetime) -> dict[str, An
         "member": member,
         "key": key,
         "active": active,
+        "mask": _mask(),
         "callers": presenting,
         "proof": _prove(key, now=now),
         "now": now,
     }
+
+
+def _mask() -> str:
+    """What stands before the last four characters of a secret that is not shown."""
+    return f"{settings.SECRET_PREFIX}_" + "•" * 12
 
 
 def _age(key: ApiKey, *, now: datetime) -> dict[str, Any]:
