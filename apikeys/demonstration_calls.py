@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Account
+from apikeys.gate.reasons import STATUS, Reason
 from apikeys.models import ApiKey
 from auditlog.models import Call, DailyUsage, LastUse
 from auditlog.usage import CALLS_KEPT_FOR
@@ -125,8 +126,8 @@ CRON = Habit(
 
 def make_acme(account: Account, *, old: ApiKey, key: ApiKey, now: datetime) -> None:
     calls = [call for habit in (BILLING, SALESFORCE, ZAPIER, EXPORT) for call in _calls(account, key, habit, now)]
-    calls += _refused(_calls(account, key, EXPORT_TOO_FAST, now), "burst_limit")
-    calls += _refused(_calls(account, old, FORGOTTEN, now), "rotated")
+    calls += _refused(_calls(account, key, EXPORT_TOO_FAST, now), Reason.BURST_LIMIT)
+    calls += _refused(_calls(account, old, FORGOTTEN, now), Reason.ROTATED)
     _keep(account, calls)
     _used(old, at=key.created_at - timedelta(minutes=4))
     _used(key, at=max(call.at for call in calls if not call.reason))
@@ -136,7 +137,7 @@ def make_initech(account: Account, *, key: ApiKey, now: datetime) -> None:
     """Accepted until the key was deactivated, refused since."""
     ended_at = key.deactivated_at or now
     calls = [call for habit in (REPORTS, CRON) for call in _calls(account, key, habit, now)]
-    _refused((call for call in calls if call.at >= ended_at), "deactivated")
+    _refused((call for call in calls if call.at >= ended_at), Reason.DEACTIVATED)
     _keep(account, calls)
     _used(key, at=max(call.at for call in calls if not call.reason))
 
@@ -176,12 +177,11 @@ def _moments(habit: Habit, chance: random.Random, now: datetime) -> Iterator[dat
                     yield at
 
 
-def _refused(calls: Iterator[Call], reason: str) -> list[Call]:
+def _refused(calls: Iterator[Call], reason: Reason) -> list[Call]:
     """Turned away at the gate, which knows no duration."""
     refused = list(calls)
     for call in refused:
-        call.reason, call.duration_us = reason, None
-        call.status = 429 if reason == "burst_limit" else 401
+        call.reason, call.status, call.duration_us = reason, STATUS[reason], None
     return refused
 
 
