@@ -108,6 +108,7 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) ->
         "/auth/reauthenticate/",
         "/auth/logout/",
         "/auth/email/",
+        "/docs",
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
@@ -118,7 +119,14 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) ->
 @THEMES
 def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors, theme: str) -> None:
     page = visitors.page(theme=theme)
-    addresses = ["/auth/login/", "/auth/password/reset/", "/auth/password/reset/done/", "/auth/signup/", "/nowhere/"]
+    addresses = [
+        "/auth/login/",
+        "/auth/password/reset/",
+        "/auth/password/reset/done/",
+        "/auth/signup/",
+        "/nowhere/",
+        "/docs",
+    ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
 
