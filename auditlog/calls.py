@@ -27,7 +27,9 @@ __all__ = ["Call", "CallWriter", "Usage", "Who"]
 
 QUEUE_LIMIT = 50_000  # calls; about 30 MB
 BATCH_LIMIT = 10_000
-BATCH_SECONDS = 0.5  # between batches, unless the last one was full
+QUIET_SECONDS = 0.25  # between batches
+BUSY_SECONDS = 1.0  # the same after one of more than BUSY_BATCH calls: a larger batch costs less a call
+BUSY_BATCH = 1_000
 RETRY_SECONDS = 1.0
 STOP_SECONDS = 3.0  # how long the end of a process waits for the store to take what is queued
 
@@ -85,7 +87,7 @@ class CallWriter:
         while not self._stopping.is_set() and main_thread().is_alive():
             stored = self._write_batch()
             if stored < BATCH_LIMIT:
-                self._stopping.wait(BATCH_SECONDS if stored >= 0 else RETRY_SECONDS)
+                self._stopping.wait(_pause(stored))
         deadline = time.monotonic() + self._patience
         while self._queue and time.monotonic() < deadline:
             if self._write_batch() < 0:
@@ -130,6 +132,13 @@ class CallWriter:
             usage = raise_usage(batch, by_nothing=bool(taken_before))
         self._stored += len(batch)
         return usage
+
+
+def _pause(stored: int) -> float:
+    """Seconds until the next batch, after one of so many calls."""
+    if stored < 0:
+        return RETRY_SECONDS
+    return BUSY_SECONDS if stored > BUSY_BATCH else QUIET_SECONDS
 
 
 def _account(call: Call) -> int:

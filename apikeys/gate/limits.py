@@ -4,7 +4,7 @@ What holds now. The burst limit is exact within a process: never more than N cal
 of 0.1 s, so that it may refuse up to 0.1 s early. Several processes (gates, and the web process, which serves the
 account API) each count their own. The daily count is shared: `auditlog.calls` raises `DailyUsage` with each batch it
 stores and tells the process the total, so that between processes it is behind by what they have not stored yet, about
-half a second's calls. Refused calls count toward nothing.
+a second of calls. Refused calls count toward nothing.
 """
 
 from collections import deque

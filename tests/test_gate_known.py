@@ -1,0 +1,204 @@
+"""How the gate learns that something changed, or that the store is not the one it read (G1)."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import operations, revisions
+from accounts.actors import SHELL
+from accounts.models import Account, Change, Revision
+from apikeys import secrets
+from apikeys.gate import changes, known
+from apikeys.gate.changes import Base, poll
+from apikeys.gate.clock import boot_seconds
+from apikeys.secrets import Kind
+from tests.factories import NOW, AccountFactory, ApiKeyFactory
+from tests.gates import ThreadGate, ask, bearer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def gate() -> Iterator[ThreadGate]:
+    with ThreadGate() as running:
+        yield running
+
+
+def change(account: Account | None = None, *, now: datetime = NOW) -> int:
+    with transaction.atomic():
+        return revisions.take(account=account, now=now)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """The poll is another thread: wait until it has seen."""
+    while not condition():
+        threading.Event().wait(0.02)
+
+
+def test_the_first_poll_takes_the_newest_revision_as_its_base() -> None:
+    change()
+    number = change()
+
+    answer, base = poll(connection, Base())
+
+    assert (answer.revision, base.revision, answer.set_back) == (number, number, False)
+    assert base.mark == Change.objects.get(revision=number).mark
+
+
+def test_a_poll_names_the_accounts_that_changed_since() -> None:
+    one, other = AccountFactory.create(), AccountFactory.create()
+    change(one)
+    _, base = poll(connection, Base())
+    change(one)
+    change(other)
+
+    answer, base = poll(connection, base)
+    nothing_new, _ = poll(connection, base)
+
+    assert (answer.accounts, answer.everything) == (frozenset({one.pk, other.pk}), False)
+    assert (nothing_new.accounts, nothing_new.everything) == (frozenset(), False)
+
+
+def test_a_change_of_every_account_drops_everything() -> None:
+    _, base = poll(connection, Base())
+    change(None)
+
+    answer, _ = poll(connection, base)
+
+    assert answer.everything
+
+
+def test_more_changes_than_a_poll_brings_drop_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "CHANGES_LIMIT", 3)
+    account = AccountFactory.create()
+    change(account)
+    _, base = poll(connection, Base())
+    numbers = [change(account) for _ in range(4)]
+
+    answer, base = poll(connection, base)
+    after, _ = poll(connection, base)
+
+    assert (answer.everything, answer.revision) == (True, numbers[-1])
+    assert (after.everything, after.set_back) == (False, False)
+
+
+def test_a_pruned_base_drops_everything() -> None:
+    change()
+    _, base = poll(connection, Base())
+    Change.objects.all().delete()
+    change(AccountFactory.create())
+
+    answer, _ = poll(connection, base)
+
+    assert (answer.everything, answer.set_back) == (True, False)
+
+
+def test_a_store_that_lacks_what_was_seen_is_set_back() -> None:
+    change()
+    number = change()
+    _, base = poll(connection, Base())
+    Change.objects.filter(revision=number).delete()
+    Revision.objects.update(number=number - 1)
+
+    answer, _ = poll(connection, base)
+
+    assert answer.set_back
+
+
+def test_a_store_that_has_gone_another_way_since_is_set_back() -> None:
+    number = change()
+    _, base = poll(connection, Base())
+    Change.objects.filter(revision=number).delete()
+    Revision.objects.update(number=number - 1)
+    assert change() == number
+
+    answer, _ = poll(connection, base)
+
+    assert answer.set_back
+
+
+def test_a_gate_on_a_store_that_was_set_back_answers_503_from_then_on(gate: ThreadGate) -> None:
+    secret = secrets.generate(Kind.API_KEY)
+    key = ApiKeyFactory.create(secret=secret)
+    number = change(key.account)
+    until(lambda: gate.gate.known.polled_at > 0 and gate.gate.known._revision == number)  # noqa: SLF001 -- what it saw
+    before = ask(gate.port, bearer(secret)).status
+    Change.objects.filter(revision=number).delete()
+    Revision.objects.update(number=number - 1)
+
+    until(lambda: gate.gate.known.set_back)
+
+    assert before == 204
+    assert ask(gate.port, bearer(secret)).status == 503
+    assert ask(gate.port, target="/readyz").status == 503
+    change(key.account)
+    assert ask(gate.port, bearer(secret)).status == 503
+
+
+def test_nothing_kept_counts_once_the_lease_is_over(gate: ThreadGate) -> None:
+    secret = secrets.generate(Kind.API_KEY)
+    ApiKeyFactory.create(secret=secret)
+    before = ask(gate.port, bearer(secret)).status
+    gate.gate.known._stopping.set()  # noqa: SLF001 -- no poll is answered any more
+
+    until(lambda: boot_seconds() > gate.gate.known.fresh_until)
+    answer = ask(gate.port, bearer(secret))
+
+    assert before == 204
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    assert ask(gate.port, bearer("garbage")).status == 401
+
+
+def test_a_secret_that_was_unknown_is_known_once_its_key_is_there(gate: ThreadGate) -> None:
+    secret = secrets.generate(Kind.API_KEY)
+    before = [ask(gate.port, bearer(secret)).status for _ in range(2)]
+    key = ApiKeyFactory.create(secret=secret)
+    number = change(key.account, now=timezone.now())
+
+    until(lambda: gate.gate.known._revision >= number)  # noqa: SLF001 -- what it saw
+
+    assert before == [401, 401]
+    assert ask(gate.port, bearer(secret)).status == 204
+
+
+def test_a_new_plan_reaches_the_gate_without_a_restart(gate: ThreadGate) -> None:
+    secret = secrets.generate(Kind.API_KEY)
+    key = ApiKeyFactory.create(secret=secret)
+    before = ask(gate.port, bearer(secret)).headers["x-hubspot-ratelimit-max"]
+    operations.change_plan(account=key.account, burst_limit=190, daily_limit=625_000, by=SHELL, now=NOW)
+    number = Revision.objects.get().number
+
+    until(lambda: gate.gate.known._revision >= number)  # noqa: SLF001 -- what it saw
+
+    headers = ask(gate.port, bearer(secret)).headers
+    assert before == "100"
+    assert (headers["x-hubspot-ratelimit-max"], headers["x-hubspot-ratelimit-remaining"]) == ("190", "188")
+
+
+def test_memory_is_bounded(gate: ThreadGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "UNKNOWN_LIMIT", 3)
+    monkeypatch.setattr(known, "KEPT_LIMIT", 100)
+    keys = [ApiKeyFactory.create() for _ in range(101)]
+
+    accepted = [ask(gate.port, bearer(key.secret())).status for key in keys]
+    unknown = [ask(gate.port, bearer(secrets.generate(Kind.API_KEY))).status for _ in range(5)]
+
+    assert (set(accepted), set(unknown)) == ({204}, {401})
+    assert len(gate.gate.known.kept) <= 100
+    assert len(gate.gate.known.unknown) <= 3
+
+
+def test_a_key_digested_under_an_older_pepper_is_still_found(settings: Settings) -> None:
+    secret = secrets.generate(Kind.API_KEY)
+    ApiKeyFactory.create(secret=secret)
+    settings.DIGEST_PEPPERS = {"newer": b"n" * 32, **settings.DIGEST_PEPPERS}
+
+    with ThreadGate() as gate:
+        statuses = [ask(gate.port, bearer(secret)).status for _ in range(2)]
+
+    assert statuses == [204, 204]
