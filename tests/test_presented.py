@@ -10,11 +10,18 @@ from apikeys.gate.presented import Presented, presented
 from apikeys.gate.reasons import Reason
 from apikeys.secrets import Kind
 
-KEY = secrets.generate(Kind.API_KEY)
-OTHER_KEY = secrets.generate(Kind.API_KEY)
-PRIVATE_APP = secrets.generate(Kind.PRIVATE_APP)
-CONNECTED_APP = secrets.generate(Kind.CONNECTED_APP)
-REFRESH = secrets.generate(Kind.REFRESH)
+BODY = "7kQ2mZx9LpW4cVb8NsT3rYh6GfJ1dA"  # the same in every process of a run, since these name tests
+
+
+def a_secret(prefix: str, body: str = BODY) -> str:
+    return f"{prefix}_{body}{secrets.checksum(body)}"
+
+
+KEY = a_secret("kp")
+OTHER_KEY = a_secret("kp", BODY[::-1])
+PRIVATE_APP = a_secret("kpp")
+CONNECTED_APP = a_secret("kpa")
+REFRESH = a_secret("kpr")
 
 
 def show(*authorization: str, key: tuple[str, ...] = (), query: str = "") -> Presented:
