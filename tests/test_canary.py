@@ -7,6 +7,7 @@ that remains: what the processes printed, the database, its files, mails, counts
 import base64
 import http.client
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -247,8 +248,21 @@ def hits(places: dict[str, bytes], canary: str) -> list[str]:
 
 def what_remains(*logs: Path) -> dict[str, bytes]:
     """Everything on disk and in the database, by where it lies."""
-    files = [*logs, *(path for path in Path(settings.DATA_DIR).rglob("*") if path.is_file())]
+    files = [*logs, *write_ahead_log(), *(path for path in Path(settings.DATA_DIR).rglob("*") if path.is_file())]
     return {str(path): path.read_bytes() for path in files} | database_dump()
+
+
+def write_ahead_log() -> list[Path]:
+    """PostgreSQL's newest two segments, where its files can be reached from here; SQLite's lies in DATA_DIR."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW data_directory")
+        directory = Path(cursor.fetchone()[0]) / "pg_wal"
+    if not os.access(directory, os.R_OK | os.X_OK):
+        return []
+    segments = [path for path in directory.iterdir() if path.is_file()]
+    return sorted(segments, key=lambda path: path.stat().st_mtime)[-2:]
 
 
 def database_dump() -> dict[str, bytes]:
