@@ -123,7 +123,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"pool": {"min_size": 1, "max_size": 12}, "options": "-c synchronous_commit=on"}
+        {
+            # Seconds: calls and /readyz say that the store is gone before whoever asks gives up.
+            "pool": {"min_size": 1, "max_size": 12, "timeout": 5},
+            "connect_timeout": 5,
+            "options": "-c synchronous_commit=on",
+        }
     )
 
 REDIS_URL = env.str("REDIS_URL", default="")
