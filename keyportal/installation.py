@@ -16,7 +16,8 @@ class InstallationError(Exception):
 def prepare(directory: Path, *, demo: bool, environment: Mapping[str, str]) -> bool:
     """Make the directory and its `.env` (mode 0600) unless they are there; whether the installation is a demonstration.
 
-    What the environment sets already is not made again.
+    A secret that the environment sets is not made. The demonstration's password is kept wherever it came from: it must
+    still be known when the environment no longer names it.
 
     :raises InstallationError: if secrets exist without the keys that open them, or a demonstration would
         fill a directory that is in use.
@@ -31,16 +32,15 @@ def prepare(directory: Path, *, demo: bool, environment: Mapping[str, str]) -> b
     if (directory / DATABASE).exists():
         missing = f"{directory} holds a database but no .env, and without its keys no secret in it can be opened."
         raise InstallationError(f"{missing} Put the .env back from the backup, or choose another --data DIR.")
-    made = {name: value for name, value in _secrets(demo=demo).items() if name not in environment}
+    made = {name: value for name, value in _secrets().items() if name not in environment}
+    if demo:
+        made |= {"DEMO": "on", "DEMO_PASSWORD": environment.get("DEMO_PASSWORD") or secrets.token_urlsafe(9)}
     _write_privately(kept, "".join(f"{name}={value}\n" for name, value in made.items()))
     return demo
 
 
-def _secrets(*, demo: bool) -> dict[str, str]:
-    made = {"SECRET_KEY": secrets.token_urlsafe(50), "KEY_ENCRYPTION_KEYS": _ring("k1"), "DIGEST_PEPPERS": _ring("p1")}
-    if demo:
-        made |= {"DEMO": "on", "DEMO_PASSWORD": secrets.token_urlsafe(9)}
-    return made
+def _secrets() -> dict[str, str]:
+    return {"SECRET_KEY": secrets.token_urlsafe(50), "KEY_ENCRYPTION_KEYS": _ring("k1"), "DIGEST_PEPPERS": _ring("p1")}
 
 
 def _ring(name: str) -> str:
