@@ -44,6 +44,8 @@ ATTEMPTS: dict[str, Promise] = {
 
 def deed(entry: AuditEntry) -> Promise | str:
     """What the entry's person did, or tried to do."""
+    if entry.action == Action.MEMBER_JOINED and entry.actor_name != entry.target_name:
+        return _("added a member")
     done = entry.get_action_display()
     if entry.outcome != Outcome.REFUSED:
         return done

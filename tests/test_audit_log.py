@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from accounts import operations
 from accounts.models import Account, Member
 from accounts.permissions import Role
 from apikeys.operations import api_keys
@@ -16,7 +17,7 @@ from auditlog.actions import Action
 from auditlog.models import AuditEntry
 from auditlog.origin import Origin, current
 from auditlog.pagination import PAGE_SIZE
-from tests.factories import AccountFactory, MemberFactory, SuperAdminFactory
+from tests.factories import AccountFactory, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import path, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,17 @@ def test_an_attempt_that_was_refused_is_listed_as_one(client: Client, ada: Membe
 
     assert "tried to show the API key" in text
     assert text.count("viewed the API key") == 1, "the filter's choice, and no entry"
+
+
+def test_who_adds_a_member_is_not_said_to_have_joined(client: Client, ada: Member) -> None:
+    joiner = operations.join(
+        account=ada.account, user=UserFactory.create(), role=Role.MEMBER, by=ada, now=timezone.now()
+    )
+
+    answer = client.get(path(LOG, ada.account), {"category": "member"})
+
+    assert "added a member" in answer.content.decode()
+    assert joiner.user.name in answer.content.decode()
 
 
 def test_entries_of_another_account_are_not_shown(client: Client, account: Account) -> None:

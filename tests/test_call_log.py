@@ -209,6 +209,22 @@ def test_following_asks_for_the_part_that_changes(client: Client, account: Accou
     assert "<html" not in part
 
 
+def test_who_asks_for_more_than_seven_days_is_told(client: Client, account: Account) -> None:
+    asked = client.get(path(CALLS, account), {"since": "2001-01-01T00:00"}).content.decode()
+    usual = client.get(path(CALLS, account)).content.decode()
+
+    assert "Calls are kept for 7 days. You asked for more" in asked
+    assert "You asked for more" not in usual
+
+
+def test_following_while_signed_out_leads_the_whole_page_to_signing_in(account: Account) -> None:
+    answer = Client().get(path(CALLS, account), {"follow": "1"}, headers={"HX-Request": "true"})
+
+    assert answer.status_code == 200
+    assert answer.headers["HX-Redirect"].startswith("/auth/login/?next=")
+    assert not answer.content
+
+
 def test_a_page_costs_the_same_however_many_calls_it_lists(
     client: Client, account: Account, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

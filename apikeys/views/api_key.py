@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.guards import recently_authenticated, requires
 from accounts.models import Member
 from accounts.permissions import Permission
+from accounts.polling import polled
 from apikeys import secrets
 from apikeys.forms import DeactivateForm, RotateForm
 from apikeys.operations import api_keys
@@ -123,6 +124,7 @@ def _too_late(request: HttpRequest, member: Member, refusal: api_keys.KeyNotCurr
     return render(request, "apikeys/api_key/too_late.html", {"member": member, "refusal": refusal}, status=409)
 
 
+@polled
 @requires(Permission.SEE_CALLS)
 @never_cache
 @require_GET

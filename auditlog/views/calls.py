@@ -10,17 +10,20 @@ from django.views.decorators.http import require_GET
 from accounts.guards import requires
 from accounts.models import Account, Member
 from accounts.permissions import Permission
+from accounts.polling import polled
 from auditlog import usage
 from auditlog.filters import BadFilterError, CallFilter
 from auditlog.pagination import CursorError, page_of
 from auditlog.words import why_refused
 
 
+@polled
 @requires(Permission.SEE_CALLS)
 @never_cache
 @require_GET
 def log(request: HttpRequest, member: Member) -> HttpResponse:
-    calls = usage.calls_of(member.account_id, now=timezone.now())
+    now = timezone.now()
+    calls = usage.calls_of(member.account_id, now=now)
     credentials = _credentials(member.account)
     try:
         narrowed = CallFilter(request, calls, credentials=list(credentials.items()))
@@ -29,6 +32,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
         return render(request, "auditlog/bad_filter.html", {"member": member, "refusal": refusal}, status=400)
     rows = [(call, credentials.get(str(call.credential_id), ""), why_refused(call.reason)) for call in page.rows]
     first = not request.GET.get("cursor")
+    since = narrowed.form.cleaned_data["since"]
     context = {
         "member": member,
         "filter": narrowed,
@@ -37,6 +41,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
         "first": first,
         "follow": first and request.GET.get("follow") == "1",
         "kept_days": usage.CALLS_KEPT_FOR.days,
+        "asks_for_more": since is not None and since < now - usage.CALLS_KEPT_FOR,
     }
     return render(
         request, "auditlog/_calls.html" if "HX-Request" in request.headers else "auditlog/calls.html", context

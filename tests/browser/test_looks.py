@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from accounts import setup
 from accounts.models import Account, Member
 from accounts.permissions import Role
 from apikeys.models import ApiKey
@@ -126,11 +128,34 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors, theme: st
         "/auth/signup/",
         "/nowhere/",
         "/docs",
+        "/docs",
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
 
     assert not problems
+
+
+@THEMES
+def test_the_page_of_the_set_up_link(visitors: Visitors, theme: str) -> None:
+    link = setup.link()
+    assert link is not None
+
+    problems = _problems(visitors.page(theme=theme), urlsplit(link).path)
+
+    assert not problems
+
+
+@THEMES
+def test_the_page_that_shows_the_secret_without_script(visitors: Visitors, busy: Account, theme: str) -> None:
+    page = visitors.page(busy.super_admins().get(), theme=theme)
+    page.goto(path("apikeys:api-key", busy))
+
+    with page.expect_navigation():
+        page.locator("form[data-secret]").evaluate("form => form.submit()")  # past the script
+
+    assert page.get_by_text("This page leaves by itself").is_visible()
+    assert not Axe().run(page, options=RULES).response["violations"]
 
 
 def test_menus_open_with_the_keyboard_and_the_first_stop_skips_to_the_content(
