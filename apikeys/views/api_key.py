@@ -12,12 +12,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.guards import recently_authenticated, requires
 from accounts.models import Member
 from accounts.permissions import Permission
-from accounts.polling import polled
 from apikeys import secrets
 from apikeys.forms import DeactivateForm, RotateForm
 from apikeys.operations import api_keys
 from apikeys.views import key_pages
 from auditlog.actions import Action
+from auditlog.polling import polled
 
 HIDE_AFTER_SECONDS = 60
 

@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET
 from accounts.guards import requires
 from accounts.models import Account, Member
 from accounts.permissions import Permission
-from accounts.polling import polled
 from auditlog import usage
 from auditlog.filters import BadFilterError, CallFilter
 from auditlog.pagination import CursorError, page_of
+from auditlog.polling import polled
 from auditlog.words import why_refused
 
 
