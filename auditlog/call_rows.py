@@ -6,7 +6,6 @@ from functools import lru_cache
 from itertools import chain, islice
 from time import gmtime, strftime
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
@@ -14,8 +13,8 @@ from auditlog.callers import network, product_token
 from auditlog.models import Call as CallModel
 from auditlog.models import DailyUsage, LastUse
 
-# Whom a call concerns: account, kind and id of the credential; (None, "", None) if the secret is nobody's.
-Who = tuple[int | None, str, UUID | None]
+# Whom a call concerns: account, kind and id (32 hex digits) of the credential; (None, "", None) if nobody.
+Who = tuple[int | None, str, str | None]
 
 # A call as the queue holds it. It is a plain tuple because making one costs a tenth of any other record:
 # who; Unix time; method; path without its query; status; microseconds or None; reason; user agent; address;
@@ -54,7 +53,9 @@ class Cleaner:
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         self._path = lru_cache(TEXTS_KEPT)(lambda raw: _clean(raw, PATH_LENGTH, mask))
-        self._user_agent = lru_cache(TEXTS_KEPT)(lambda raw: _clean(raw, USER_AGENT_LENGTH, mask))
+        self._caller = lru_cache(TEXTS_KEPT)(
+            lambda raw, address: _caller(_clean(raw, USER_AGENT_LENGTH, mask), address)
+        )
 
     def rows(self, calls: Iterable[Call]) -> Iterator[Row]:
         second, prefix = -1, ""
@@ -62,23 +63,25 @@ class Cleaner:
             if int(at) != second:
                 second = int(at)
                 prefix = strftime("%Y-%m-%d %H:%M:%S", gmtime(second))
-            agent = self._user_agent(user_agent)
+            account_id, kind, credential_id = who
             yield (
-                who[0],
+                account_id,
                 f"{prefix}.{int((at - second) * 1e6) or 1:06}",  # never .000000, which Django writes another way
                 method[:METHOD_LENGTH].decode("ascii", "replace"),
                 self._path(path),
                 status,
                 duration_us,
                 reason,
-                who[1],
-                who[2] and who[2].hex,
-                product_token(agent),
-                network(address),
-                agent,
-                address,
+                kind,
+                credential_id,
+                *self._caller(user_agent, address),
                 f"{request_id:032x}",
             )
+
+
+def _caller(user_agent: str, address: str | None) -> tuple[str, str, str, str | None]:
+    """The columns from agent to address."""
+    return product_token(user_agent), network(address), user_agent, address
 
 
 def _clean(raw: bytes, length: int, mask: Callable[[str], str]) -> str:
@@ -116,7 +119,7 @@ def store_last_uses(calls: Iterable[Call]) -> None:
     _upsert(
         f"INSERT INTO {LastUse._meta.db_table} AS kept (credential_id, at) VALUES {{rows}} "  # noqa: S608, SLF001
         "ON CONFLICT (credential_id) DO UPDATE SET at = excluded.at WHERE excluded.at > kept.at",
-        sorted((credential.hex, _timestamp(at)) for credential, at in last.items() if credential),
+        sorted((credential, _timestamp(at)) for credential, at in last.items() if credential),
     )
 
 

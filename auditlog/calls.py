@@ -26,7 +26,7 @@ from auditlog.connections import take_private_connection
 __all__ = ["Call", "CallWriter", "Usage", "Who"]
 
 QUEUE_LIMIT = 50_000  # calls; about 30 MB
-BATCH_LIMIT = 10_000
+BATCH_LIMIT = 20_000
 QUIET_SECONDS = 0.25  # between batches
 BUSY_SECONDS = 1.0  # the same after one of more than BUSY_BATCH calls: a larger batch costs less a call
 BUSY_BATCH = 1_000

@@ -23,7 +23,7 @@ CREDENTIAL = uuid4()
 def call(
     *, account: int | None = 1, path: bytes = b"/things", at: float = 1_777_777_777.25, day: str | None = "2026-05-03"
 ) -> QueuedCall:
-    who = (account, "api_key", CREDENTIAL) if account else (None, "", None)
+    who = (account, "api_key", CREDENTIAL.hex) if account else (None, "", None)
     return (who, at, b"GET", path, 204, None, "" if day else "unknown", b"curl/8", "203.0.113.9", uuid4().int, day)
 
 

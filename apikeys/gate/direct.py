@@ -144,7 +144,7 @@ NOBODY: Who = (None, "", None)
 
 
 def who(credential: Credential) -> Who:
-    return (credential.account_id, credential.kind.value, credential.id)
+    return (credential.account_id, credential.kind.value, credential.id.hex)
 
 
 def _presented(request: ApiRequest) -> Presented:

@@ -43,7 +43,7 @@ class Kept:
 
     def __init__(self, credential: Credential, windows: Windows) -> None:
         self.standing = standing(credential)
-        self.who = (credential.account_id, credential.kind.value, credential.id)
+        self.who = (credential.account_id, credential.kind.value, credential.id.hex)
         self.kind = credential.kind.value
         self.account_slug = credential.account_slug
         self.window = windows.of(credential, boot=boot_seconds(), wall=time())
