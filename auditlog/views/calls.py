@@ -1,5 +1,7 @@
 """The call log: the last seven days, newest first."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -8,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.guards import requires
-from accounts.models import Account, Member
+from accounts.models import Member
 from accounts.permissions import Permission
 from auditlog import usage
 from auditlog.filters import BadFilterError, CallFilter
@@ -24,13 +26,13 @@ from auditlog.words import why_refused
 def log(request: HttpRequest, member: Member) -> HttpResponse:
     now = timezone.now()
     calls = usage.calls_of(member.account_id, now=now)
-    credentials = _credentials(member.account)
+    keys = {key.id: key for key in member.account.api_keys.order_by("-generation")}
     try:
-        narrowed = CallFilter(request, calls, credentials=list(credentials.items()))
+        narrowed = CallFilter(request, calls, credentials=[_choice(key) for key in keys.values()])
         page = page_of(narrowed.rows(), request.GET.get("cursor", ""))
     except (BadFilterError, CursorError) as refusal:
         return render(request, "auditlog/bad_filter.html", {"member": member, "refusal": refusal}, status=400)
-    rows = [(call, credentials.get(str(call.credential_id), ""), why_refused(call.reason)) for call in page.rows]
+    rows = [(call, keys.get(call.credential_id), why_refused(call.reason)) for call in page.rows]
     first = not request.GET.get("cursor")
     since = narrowed.form.cleaned_data["since"]
     context = {
@@ -48,9 +50,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
     )
 
 
-def _credentials(account: Account) -> dict[str, str]:
-    """What calls of this account may have carried, by id, in words."""
-    return {
-        str(key.id): _("Key …%(last4)s") % {"last4": key.last4} + (f" ({key.get_end_display()})" if key.end else "")
-        for key in account.api_keys.order_by("-generation")
-    }
+def _choice(key: Any) -> tuple[str, str]:
+    """What the filter offers for an API key, whose model this package does not know."""
+    name = _("Key …%(last4)s") % {"last4": key.last4}
+    return str(key.id), f"{name} ({key.get_end_display()})" if key.end else name
