@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +43,8 @@ class Result:
     bad: int
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str]) -> None:
+    options = _options(arguments)
     if not shutil.which("wrk") or not shutil.which("taskset"):
         sys.exit("This needs wrk and taskset.")
     with ExitStack() as stack:
@@ -63,7 +63,7 @@ def main() -> None:
     print_table(results)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="portal bench gate", description="Measure the gate beside hellos.")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of load, for each server and repetition")
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
         default="postgres://postgres@127.0.0.1:5432",
         help="a server on which a database may be made; left out if it does not answer",
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def hellos() -> list[Served]:
@@ -186,4 +186,4 @@ def _median(results: list[Result], what: Callable[[Result], float]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,0 +1,22 @@
+"""`./portal bench [NAME] [options]`: run one benchmark; without a name, all of them."""
+
+import sys
+
+from benchmarks import gate
+
+BENCHMARKS = {"gate": gate.main}
+
+
+def main(arguments: list[str]) -> None:
+    if not arguments:
+        for run in BENCHMARKS.values():
+            run([])
+        return
+    name, *options = arguments
+    if name not in BENCHMARKS:
+        sys.exit(f"There is no benchmark {name!r}. There are: {', '.join(BENCHMARKS)}.")
+    BENCHMARKS[name](options)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
