@@ -58,6 +58,7 @@ def docs(request: HttpRequest) -> HttpResponse:
         "endpoints": _endpoints(about),
         "mistakes": [_mistake(response) for response in about["components"]["responses"].values()],
         "headers": [Field(name, "", header["description"]) for name, header in headers.items()],
+        "prefix": settings.SECRET_PREFIX,
         "query_param": settings.API_KEY_QUERY_PARAM,
     }
     return render(request, "account_api/docs.html", context)
