@@ -1,13 +1,14 @@
 """The gate: decides on each API call. Two things here are worth a proof and a budget.
 
-**G1. No call that begins after a rotation (or anything else that revokes) has returned is accepted with the old secret.**
+**G1. No call that begins after a rotation (or anything else that revokes) has returned is accepted with the old
+secret.**
 
-A gate process keeps what it read (`known`). Whoever changes what may be kept takes the next revision in the change's own
-transaction, under a lock held until commit (`accounts.revisions.take`), so revisions become visible in order; having
-committed, it waits W before it answers (`accounts.revisions.settle`). A gate polls "anything newer than r?" (`changes`).
-It reads its clock, t0, *before* it sends the poll; it drops what the answer names; from then on what is left counts
-while `now - t0 < L`, `now` being read for each decision, after the request's last byte. Clocks are those of the
-machine's whole uptime, suspensions included (`clock`).
+A gate process keeps what it read (`known`). Whoever changes what may be kept takes the next revision in the change's
+own transaction, under a lock held until commit (`accounts.revisions.take`), so revisions become visible in order;
+having committed, it waits W before it answers (`accounts.revisions.settle`). A gate polls "anything newer than r?"
+(`changes`). It reads its clock, t0, *before* it sends the poll; it drops what the answer names; from then on what is
+left counts while `now - t0 < L`, `now` being read for each decision, after the request's last byte. Clocks are those
+of the machine's whole uptime, suspensions included (`clock`).
 
 Let C be the commit of a change, and let a gate accept the old secret at c, in its own clock. Then:
 
@@ -16,21 +17,23 @@ Let C be the commit of a change, and let a gate accept the old secret at c, in i
    revision than the newest poll is thrown away and made again. A poll that did not see the change was answered from a
    snapshot before C; it was sent before that, and t0 taken before it was sent. So t0 was before C.
 3. L seconds of the gate's clock are at most L / (1 - rho) true ones, and W = L (1 + rho) / (1 - rho) seconds of the
-   revoker's clock at least L / (1 - rho), where rho bounds how far a clock's *rate* is off. So c, in true time, is before
-   C + L / (1 - rho), which is not after the moment the revoker answered. A call that begins later is not accepted.
+   revoker's clock at least L / (1 - rho), where rho bounds how far a clock's *rate* is off. So c, in true time, is
+   before C + L / (1 - rho), which is not after the moment the revoker answered. A call that begins later is not
+   accepted.
 
-Nothing else is assumed: no clock is compared with another machine's, no message must arrive, nobody knows how many gates
-there are, and a process that was stopped or swapped out fails check 1 on waking. The poll also asks for the random mark
-of the revision it saw last: if the store lacks it, the store is not the one that was read (a backup, a replica that was
-behind), and every call gets 503 until the gate is started anew. A store in recovery counts as one that cannot be asked.
-A process that keeps nothing (`direct`) has L = 0. Limit: a virtual machine resumed without its clock advanced.
+Nothing else is assumed: no clock is compared with another machine's, no message must arrive, nobody knows how many
+gates there are, and a process that was stopped or swapped out fails check 1 on waking. The poll also asks for the
+random mark of the revision it saw last: if the store lacks it, the store is not the one that was read (a backup, a
+replica that was behind), and every call gets 503 until the gate is started anew. A store in recovery counts as one
+that cannot be asked. A process that keeps nothing (`direct`) has L = 0. Limit: a virtual machine resumed without its
+clock advanced.
 
 **Budget of the hot path**, a kept secret as bearer token (`Gate.check_plain`): no I/O, no lock, no exception, and
 
-    one digest (BLAKE2b, 0.5 us), one dictionary look-up, two clock reads, the two limits, one counter in mapped memory,
-    one append to the call writer's queue, one bytes formatting; under 6 us of plain Python in all, parser's calls included.
+    one digest (BLAKE2b, 0.5 us), one dictionary look-up, two clock reads, the two limits, one counter in mapped
+    memory, one append to the call writer's queue, one bytes formatting.
 
-What costs more goes elsewhere: into the record when it is read (`known.Kept.head`), into the writer's thread (masking,
-naming the caller, decoding: `auditlog.call_rows`), or onto the long way round (`Gate.check`), which knows every transport
-and every mistake and gives the same verdicts. Measured by `./portal bench gate`.
+What costs more goes elsewhere: into the record when it is read (`known.Kept.head`), into the writer's thread
+(masking, naming the caller, decoding: `auditlog.call_rows`), or onto the long way round (`Gate.check`), which knows
+every transport and every mistake and gives the same verdicts. Measured by `./portal bench gate`.
 """
