@@ -1,4 +1,4 @@
-"""The account API: what it answers, to the letter, and what it answers to mistakes."""
+"""The account API: what it answers, to the letter."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
