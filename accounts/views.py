@@ -58,6 +58,13 @@ def profile(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/profile.html", {"form": form})
 
 
+@login_required
+@require_GET
+def email(request: HttpRequest) -> HttpResponse:
+    """Say who changes an address: entries, reminders and password links go by it, so a session alone may not."""
+    return render(request, "account/email.html")
+
+
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
     """Remember light or dark, and go back to where the reader was."""

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", people.home, name="home"),
     path("profile/", people.profile, name="profile"),
     path("theme/", people.theme, name="theme"),
+    path("auth/email/", people.email, name="account_email"),  # before allauth's, which would let anybody change it
     path("auth/", include("allauth.account.urls")),
     path("accounts/", include("accounts.urls")),
     path("accounts/<slug:slug>/api-key/", include("apikeys.urls")),
