@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -124,15 +125,20 @@ class ThreadGate:
 
 
 class ProcessGate:
-    """`python -m apikeys.gate`, on the test's database."""
+    """`python -m apikeys.gate`, on the test's database; with `log` all that it says, in that file."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, log: Path | None = None) -> None:
         self.port = free_port()
+        said = log.open("wb") if log else None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "apikeys.gate", "--port", str(self.port)],
-            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"},
+            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "DEBUG" if log else "ERROR"},
             cwd=settings.BASE_DIR,
+            stdout=said,
+            stderr=said,
         )
+        if said:
+            said.close()
 
     def __enter__(self) -> Self:
         self.wait_until_ready()
