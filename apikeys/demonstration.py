@@ -49,12 +49,21 @@ GLOBEX = [("superadmin@globex.example", "Hannah Weiss", Role.SUPER_ADMIN)]
 INITECH = [("superadmin@initech.example", "Bill Moreau", Role.SUPER_ADMIN)]
 
 
+class InUseError(Exception):
+    """The database belongs to people who are none of the demonstration's."""
+
+
 def fill(*, password: str) -> None:
-    """Make the demonstration in an empty database; later, only see to it that the password is what is printed."""
+    """Make the demonstration in an empty database; later, only see to it that the password is what is printed.
+
+    :raises InUseError: if there are users, but not the demonstration's operator.
+    """
     with transaction.atomic():
         if not User.objects.exists():
             _fill(make_password(password), now=timezone.now())
-    operator = User.objects.get(email=OPERATOR[0])
+    operator = User.objects.filter(email=OPERATOR[0]).first()
+    if operator is None:
+        raise InUseError("The database is in use. The demonstration needs an empty one.")
     if not operator.check_password(password):
         User.objects.update(password=make_password(password))
 

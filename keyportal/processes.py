@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 
 from django.contrib.staticfiles.finders import get_finders
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connections
+from environ import Env
 from honcho import manager as honcho
 
 from keyportal import installation
@@ -57,16 +59,25 @@ def main(port: int, gate_port: int, *, demo: bool) -> int:
         for each in (port, gate_port):
             refuse_busy(each)
         is_demo = installation.prepare(directory, demo=demo, environment=os.environ)
-    except (installation.InstallationError, OSError) as refusal:
+        Env.read_env(directory / ".env")
+        for name, value in defaults(port).items():
+            os.environ.setdefault(name, value)
+        entrance = set_up(directory, demo=is_demo)
+    except (installation.InstallationError, ImproperlyConfigured, OperationalError, OSError) as refusal:
         print(f"./portal up: {refusal}", file=sys.stderr)
         return 1
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
-    os.environ.setdefault("SITE_ORIGIN", f"http://{HOST}:{port}")
-    os.environ.setdefault("LOG_FORMAT", "console")
-    os.environ.setdefault("LOG_LEVEL", "WARNING")
-    entrance = set_up(directory, demo=is_demo)
     connections.close_all()
     return run(port, gate_port, entrance)
+
+
+def defaults(port: int) -> dict[str, str]:
+    """What holds unless the environment or `.env` says otherwise."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "keyportal.settings",
+        "SITE_ORIGIN": f"http://{HOST}:{port}",
+        "LOG_FORMAT": "console",
+        "LOG_LEVEL": "WARNING",
+    }
 
 
 def refuse_busy(port: int) -> None:
@@ -86,7 +97,10 @@ def refuse_busy(port: int) -> None:
 
 # --- Set-up -------------------------------------------------------------------------------------------------------
 def set_up(directory: Path, *, demo: bool) -> str:
-    """Bring database and static files up to date; returns what to print about getting in."""
+    """Bring database and static files up to date; returns what to print about getting in.
+
+    :raises installation.InstallationError: if a demonstration would fill a database that is in use.
+    """
     import django  # noqa: PLC0415 -- the settings can be read only now that .env is there
 
     django.setup()
@@ -98,7 +112,10 @@ def set_up(directory: Path, *, demo: bool) -> str:
     call_command("migrate", verbosity=0, interactive=False)
     collect_static_files(directory)
     if demo:
-        demonstration.fill(password=settings.DEMO_PASSWORD)
+        try:
+            demonstration.fill(password=settings.DEMO_PASSWORD)
+        except demonstration.InUseError as refusal:
+            raise installation.InstallationError(str(refusal)) from refusal
         return SIGN_IN.format(password=settings.DEMO_PASSWORD, site=settings.SITE_ORIGIN)
     link = setup.link()
     return SET_UP.format(link=link) if link else ""

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from django.db.models import Count
+from django.db.models import Count, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from accounts.models import Account, Member, User
@@ -17,7 +18,7 @@ PASSWORD = "for everybody in the demonstration"
 
 
 @pytest.fixture(autouse=True)
-def _filled() -> None:
+def _filled(db: None) -> None:
     demonstration.fill(password=PASSWORD)
 
 
@@ -96,3 +97,12 @@ def test_a_later_start_adds_nothing_and_takes_the_password_of_the_day() -> None:
 
     assert Call.objects.count() == calls
     assert all(user.check_password("another password for today") for user in User.objects.all())
+
+
+def test_a_database_of_other_people_is_left_alone() -> None:
+    User.objects.update(email=Concat(Value("x"), "email"))
+
+    with pytest.raises(demonstration.InUseError):
+        demonstration.fill(password="another password")
+
+    assert all(user.check_password(PASSWORD) for user in User.objects.all())

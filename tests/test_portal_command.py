@@ -1,5 +1,6 @@
 """`./portal`: the one command, in a checkout of its own whose locks ask for nothing."""
 
+import os
 import shutil
 import socket
 import stat
@@ -208,3 +209,21 @@ def test_a_demonstration_stays_one(tmp_path: Path) -> None:
     installation.prepare(tmp_path, demo=True, environment={})
 
     assert installation.prepare(tmp_path, demo=False, environment={})
+
+
+def test_what_env_says_wins_over_the_defaults_of_up_and_a_mistake_in_it_is_one_line(tmp_path: Path) -> None:
+    installation.prepare(tmp_path, demo=False, environment={"DIGEST_PEPPERS": ""})
+    with (tmp_path / ".env").open("a") as kept:
+        kept.write("SITE_ORIGIN=https://portal.example.com\nDIGEST_PEPPERS=p1\n")
+    says = (
+        "import os; from keyportal import processes; "
+        "processes.main(18001, 18002, demo=False); print(os.environ['SITE_ORIGIN'])"
+    )
+    variables = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+
+    answer = subprocess.run(
+        [sys.executable, "-c", says], env=variables, capture_output=True, text=True, check=False, cwd=PORTAL.parent
+    )
+
+    assert answer.stdout == "https://portal.example.com\n"
+    assert answer.stderr == "./portal up: DIGEST_PEPPERS: each item is id:base64 of 32 bytes, newest first.\n"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from keyportal import installation
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     return 0 if all(passed for passed, _ in results.values()) else 1
 
 
-def run(name: str, environment: "os._Environ[str] | dict[str, str]") -> tuple[bool, float]:
+def run(name: str, environment: Mapping[str, str]) -> tuple[bool, float]:
     """Whether the step passed, and the seconds it took."""
     print(f"\n=== {name} ===", flush=True)
     began = time.monotonic()
