@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import themes
@@ -23,6 +24,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@never_cache
 @require_GET
 def choose(request: HttpRequest) -> HttpResponse:
     """The person's accounts; straight on to the only one."""
@@ -39,6 +41,7 @@ def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG0
 
 
 @requires(Permission.SEE_ACCOUNT)
+@never_cache
 @require_GET
 def members(request: HttpRequest, member: Member) -> HttpResponse:
     everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
@@ -46,6 +49,7 @@ def members(request: HttpRequest, member: Member) -> HttpResponse:
 
 
 @login_required
+@never_cache
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     # A copy: an invalid form must not change what the page calls the person.

@@ -110,6 +110,11 @@ def test_what_the_log_cannot_answer_is_refused(client: Client, account: Account,
     assert client.get(f"{path(LOG, account)}?{query}").status_code == 400
 
 
+@pytest.mark.parametrize("number", [0, 10**9, 10**30])
+def test_an_entry_that_is_none_is_not_found(client: Client, account: Account, number: int) -> None:
+    assert client.get(path(ENTRY, account, number)).status_code == 404
+
+
 def test_an_entry_says_from_where_and_with_what(client: Client, ada: Member) -> None:
     token = current.set(Origin(address="203.0.113.9", user_agent=FIREFOX, request_id="req-17"))
     api_keys.create_api_key(account=ada.account, by=ada, now=timezone.now())

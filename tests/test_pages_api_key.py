@@ -314,6 +314,18 @@ def test_a_call_that_was_accepted_after_the_wait_is_not_hidden() -> None:
     assert "This must not happen." in text
 
 
+@pytest.mark.parametrize("name", [PAGE, PREVIOUS])
+def test_a_persons_name_is_text_wherever_it_stands(name: str) -> None:
+    admin = SuperAdminFactory.create(user__name="<b>O'Brien</b>")
+    api_keys.create_api_key(account=admin.account, by=admin, now=timezone.now())
+    api_keys.rotate_api_key(account=admin.account, generation=1, by=admin, now=timezone.now())
+
+    text = _text(signed_in(admin), name, admin.account)
+
+    assert "by &lt;b&gt;O&#x27;Brien&lt;/b&gt;" in text
+    assert "<b>O" not in text
+
+
 def test_the_live_list_is_a_part_of_the_page_of_the_same_address() -> None:
     key = ApiKeyFactory.create()
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
