@@ -153,3 +153,12 @@ def test_the_pages_around_signing_in_are_ours(client: Client, address: str) -> N
 
     assert answer.status_code == 200
     assert b"css/portal.css" in answer.content
+
+
+@pytest.mark.parametrize("address", ["/auth/login/", "/nowhere/", "/accounts/"])
+def test_the_policy_of_each_page_allows_nothing_inline(client: Client, address: str) -> None:
+    policy = client.get(address).headers["Content-Security-Policy"]
+
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
