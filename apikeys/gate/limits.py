@@ -33,11 +33,12 @@ class Window:
     """One account's counts in this process."""
 
     __slots__ = (
-        "burst", "daily", "day", "day_ends", "headers", "in_window", "pending", "slots", "stored", "zone",
+        "burst", "daily", "day", "day_ends", "headers", "in_window", "newest", "pending", "slots", "stored", "zone",
     )  # fmt: skip
 
     def __init__(self, credential: Credential, *, wall: float) -> None:
         self.slots: deque[list[int]] = deque()  # [tick, calls in it], oldest first
+        self.newest = [-1, 0]  # the last of them
         self.in_window = 0  # their sum
         self.stored = 0  # the day's calls of all processes, as far as the store was heard of
         self.pending = 0  # the day's calls of this process that are not in `stored` yet
@@ -72,10 +73,11 @@ class Window:
             self.in_window -= slots.popleft()[1]
         if self.in_window >= self.burst:
             return Reason.BURST_LIMIT
-        if slots and slots[-1][0] == tick:
-            slots[-1][1] += 1
+        if self.newest[0] == tick:
+            self.newest[1] += 1
         else:
-            slots.append([tick, 1])
+            self.newest = [tick, 1]
+            slots.append(self.newest)
         self.in_window += 1
         self.pending += 1
         return Reason.ACCEPTED
