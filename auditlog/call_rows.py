@@ -13,8 +13,9 @@ from auditlog.callers import network, product_token
 from auditlog.models import Call as CallModel
 from auditlog.models import DailyUsage, LastUse
 
-# Whom a call concerns: account, kind and id (32 hex digits) of the credential; (None, "", None) if nobody.
+# Whom a call concerns: account, kind and id (32 hex digits) of the credential; NOBODY if it is unknown.
 Who = tuple[int | None, str, str | None]
+NOBODY: Who = (None, "", None)
 
 # A call as the queue holds it. It is a plain tuple because making one costs a tenth of any other record:
 # who; Unix time; method; path without its query; status; microseconds or None; reason; user agent; address;

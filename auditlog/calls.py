@@ -20,10 +20,10 @@ from django.utils import timezone
 
 from auditlog import models
 from auditlog.call_counts import CountsFile
-from auditlog.call_rows import Call, Cleaner, Usage, Who, raise_usage, store_calls, store_last_uses
+from auditlog.call_rows import NOBODY, Call, Cleaner, Usage, Who, raise_usage, store_calls, store_last_uses
 from auditlog.connections import take_private_connection
 
-__all__ = ["Call", "CallWriter", "Usage", "Who"]
+__all__ = ["NOBODY", "STOP_SECONDS", "Call", "CallWriter", "Usage", "Who"]
 
 QUEUE_LIMIT = 50_000  # calls; about 30 MB
 BATCH_LIMIT = 20_000

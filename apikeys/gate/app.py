@@ -25,7 +25,7 @@ from apikeys.gate.presented import Presented, presented
 from apikeys.gate.protocol import GateProtocol
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
-from auditlog.calls import CallWriter, Usage, Who
+from auditlog.calls import NOBODY, CallWriter, Usage
 
 __all__ = ["Gate", "GateProtocol", "lifespan"]
 
@@ -35,7 +35,6 @@ TICK_SECONDS = 0.5
 FIRST_POLL_SECONDS = 2.0
 USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
 QUERY_DEPRECATION = b"Deprecation: @1669766400\r\n"  # RFC 9745; keys in a query ended then with the dialect's author
-NOBODY: Who = (None, "", None)
 
 Later = Callable[[bytes], None]
 

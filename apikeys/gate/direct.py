@@ -23,7 +23,7 @@ from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
 from apikeys.gate.store import Credential, StoreError, read_credentials, read_usage
 from apikeys.models import ApiKey
-from auditlog.calls import STOP_SECONDS, CallWriter, Usage, Who
+from auditlog.calls import NOBODY, STOP_SECONDS, CallWriter, Usage, Who
 
 QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
 
@@ -138,9 +138,6 @@ def is_refused(api_key: ApiKey) -> bool:
     digest = bytes(api_key.digest)
     credential = read_credentials(connection, [digest]).credentials.get(digest)
     return credential is None or bool(standing(credential))
-
-
-NOBODY: Who = (None, "", None)
 
 
 def who(credential: Credential) -> Who:

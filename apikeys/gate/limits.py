@@ -131,9 +131,6 @@ class Windows:
     def __init__(self) -> None:
         self._of: dict[int, Window] = {}
 
-    def find(self, account_id: int) -> Window | None:
-        return self._of.get(account_id)
-
     def of(self, credential: Credential, *, boot: float, wall: float) -> Window:
         """The account's window, following the plan that was just read."""
         window = self._of.get(credential.account_id)
