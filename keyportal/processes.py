@@ -162,13 +162,30 @@ def run(port: int, gate_port: int, entrance: str) -> int:
         processes.add_process(name, f"exec {python} -m {command}", env={**os.environ, "PYTHONUNBUFFERED": "1"})
     announcer = multiprocessing.Process(target=announce, args=(port, gate_port, entrance), daemon=True)
     announcer.start()
-    processes.loop()
+    signal.signal(signal.SIGHUP, stop_unheard)
+    try:
+        processes.loop()
+    except OSError:  # what we print goes nowhere any more: `./portal up | head`
+        mute()
+        processes.terminate()
     announcer.terminate()
     if processes.returncode in {rc["rc"] for rc in honcho.SIGNALS.values()}:
         print("\nStopped.", file=sys.stderr)
         return 0
     print("\nOne part ended by itself, so the others were stopped. Its last lines are above.", file=sys.stderr)
     return 1
+
+
+def stop_unheard(*_: object) -> None:
+    """The terminal was closed: stop as by Ctrl-C, without a place to say so."""
+    mute()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def mute() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, output.fileno())
 
 
 def announce(port: int, gate_port: int, entrance: str) -> None:

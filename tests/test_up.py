@@ -121,3 +121,13 @@ def test_when_one_part_dies_all_stop_and_the_status_says_so(portal: Portal) -> N
     assert portal.process.returncode == 1
     assert "One part ended by itself" in said
     assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
+
+
+def test_a_closed_terminal_leaves_nothing_running(portal: Portal) -> None:
+    assert portal.process.stdout is not None
+    portal.process.stdout.close()
+
+    portal.process.send_signal(signal.SIGHUP)
+    portal.process.wait(60)
+
+    assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
