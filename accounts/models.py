@@ -27,6 +27,11 @@ def validate_time_zone(name: str) -> None:
 
 
 class UserManager(BaseUserManager["User"]):
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """In small letters: so allauth looks an address up, whatever was typed."""
+        return super().normalize_email(email).lower()
+
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
         user.set_password(password)
@@ -58,10 +63,21 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("person")
         verbose_name_plural = _("people")
-        constraints: ClassVar = [models.UniqueConstraint(Lower("email"), name="user_email_unique")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_in_small_letters"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.email = User.objects.normalize_email(self.email)
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = User.objects.normalize_email(self.email)
 
     def get_full_name(self) -> str:
         return str(self)

@@ -6,7 +6,7 @@ from django.db import IntegrityError
 
 from accounts import operations
 from accounts.actors import SHELL
-from accounts.models import Account, Member
+from accounts.models import Account, Member, User
 from accounts.permissions import GRANTS, Permission, Role
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -36,6 +36,19 @@ def test_two_addresses_that_differ_in_case_are_one_person() -> None:
 
     with pytest.raises(IntegrityError):
         UserFactory.create(email="Ada@acme.example")
+
+
+def test_an_address_is_kept_in_small_letters() -> None:
+    user = UserFactory.create(email="Ada@Acme.example")
+
+    assert User.objects.get(pk=user.pk).email == "ada@acme.example"
+
+
+def test_no_way_around_the_model_keeps_capitals_in_an_address() -> None:
+    user = UserFactory.create()
+
+    with pytest.raises(IntegrityError):
+        User.objects.filter(pk=user.pk).update(email="Ada@Acme.example")
 
 
 def test_every_role_is_in_the_table_and_only_super_admins_manage_the_key() -> None:

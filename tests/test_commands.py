@@ -43,6 +43,12 @@ def test_account_create_opens_an_account_with_its_super_admin() -> None:
     assert set(AuditEntry.objects.values_list("actor_name", flat=True)) == {"operator (shell)"}
 
 
+def test_account_create_keeps_the_address_in_small_letters() -> None:
+    answer = facts("account", "create", "Acme Inc.", "--slug", "acme", "--super-admin", "Ada@Acme.example")
+
+    assert answer["super_admin"] == User.objects.get().email == "ada@acme.example"
+
+
 @pytest.mark.parametrize(
     ("slug", "email", "complaint"),
     [

@@ -40,6 +40,18 @@ def test_the_link_makes_operator_account_and_super_admin_and_signs_in(client: Cl
     assert AuditEntry.objects.filter(actor_email="ada@acme.example", account_id=member.account.pk).exists()
 
 
+def test_who_typed_capitals_into_their_address_can_sign_in_and_prove_who_they_are(client: Client) -> None:
+    capitals = {"login": "Ada@Acme.example", "password": FILLED_IN["password"]}
+    client.post(_path(), FILLED_IN | {"email": "Ada@Acme.example"})
+    again = Client()
+
+    signed_in = again.post("/auth/login/", capitals)
+    proved = again.post("/auth/reauthenticate/", {"password": FILLED_IN["password"], "next": "/profile/"})
+
+    assert (signed_in.status_code, signed_in.headers["Location"]) == (302, "/accounts/")
+    assert (proved.status_code, proved.headers["Location"]) == (302, "/profile/")
+
+
 def test_opening_the_link_shows_the_form_and_changes_nothing(client: Client) -> None:
     answer = client.get(_path())
 

@@ -96,6 +96,10 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='user_email_unique'),
         ),
         migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_in_small_letters'),
+        ),
+        migrations.AddConstraint(
             model_name='member',
             constraint=models.UniqueConstraint(condition=models.Q(('left_at__isnull', True)), fields=('account', 'user'), name='member_once'),
         ),
