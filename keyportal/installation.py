@@ -1,16 +1,40 @@
 """The first run's part of an installation: its directory, and the secrets in `DIR/.env`. Runs before the settings."""
 
 import base64
+import contextlib
+import fcntl
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 DATABASE = "keyportal.sqlite3"
+LOCK = "running"  # held by the `./portal up` that runs here
 
 
 class InstallationError(Exception):
     """The directory cannot be used as asked; the message says what to do."""
+
+
+@contextlib.contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Make the directory unless it is there, and keep every other `./portal up` out of it meanwhile.
+
+    :raises InstallationError: if it cannot be made or written, or a portal runs in it.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (directory / LOCK).open("a")
+    except OSError as failure:
+        why = "is a file" if isinstance(failure, FileExistsError) else f"cannot be used ({failure.strerror})"
+        raise InstallationError(f"{directory} {why}. Choose a directory: --data DIR.") from failure
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running = f"A portal runs in {directory} already."
+            raise InstallationError(f"{running} Stop it, or choose another directory: --data DIR.") from None
+        yield
 
 
 def prepare(directory: Path, *, demo: bool, environment: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 Called as `python -m keyportal.processes PORT GATE_PORT [--demo]`; DATA_DIR is in the environment.
 """
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 from django.contrib.staticfiles.finders import get_finders
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connections
@@ -55,19 +57,21 @@ SET_UP = """\
 
 def main(port: int, gate_port: int, *, demo: bool) -> int:
     directory = Path(os.environ["DATA_DIR"])
-    try:
-        for each in (port, gate_port):
-            refuse_busy(each)
-        is_demo = installation.prepare(directory, demo=demo, environment=os.environ)
-        Env.read_env(directory / ".env")
-        for name, value in defaults(port).items():
-            os.environ.setdefault(name, value)
-        entrance = set_up(directory, demo=is_demo)
-    except (installation.InstallationError, ImproperlyConfigured, OperationalError, OSError) as refusal:
-        print(f"./portal up: {refusal}", file=sys.stderr)
-        return 1
-    connections.close_all()
-    return run(port, gate_port, entrance)
+    with contextlib.ExitStack() as while_it_runs:
+        try:
+            for each in (port, gate_port):
+                refuse_busy(each)
+            while_it_runs.enter_context(installation.hold(directory))
+            is_demo = installation.prepare(directory, demo=demo, environment=os.environ)
+            Env.read_env(directory / ".env")
+            for name, value in defaults(port).items():
+                os.environ.setdefault(name, value)
+            entrance = set_up(directory, demo=is_demo)
+        except (installation.InstallationError, ImproperlyConfigured, OperationalError, OSError) as refusal:
+            print(f"./portal up: {refusal}", file=sys.stderr)
+            return 1
+        connections.close_all()
+        return run(port, gate_port, entrance)
 
 
 def defaults(port: int) -> dict[str, str]:
@@ -99,7 +103,8 @@ def refuse_busy(port: int) -> None:
 def set_up(directory: Path, *, demo: bool) -> str:
     """Bring database and static files up to date; returns what to print about getting in.
 
-    :raises installation.InstallationError: if a demonstration would fill a database that is in use.
+    :raises installation.InstallationError: if a check fails, the database is another installation's, or a
+        demonstration would fill one that is in use.
     """
     import django  # noqa: PLC0415 -- the settings can be read only now that .env is there
 
@@ -107,8 +112,15 @@ def set_up(directory: Path, *, demo: bool) -> str:
     from django.conf import settings  # noqa: PLC0415
 
     from accounts import setup  # noqa: PLC0415
-    from apikeys import demonstration  # noqa: PLC0415
+    from apikeys import demonstration, key_rings  # noqa: PLC0415
 
+    refuse_failed_checks()
+    try:
+        key_rings.refuse_foreign_store()
+    except key_rings.ForeignStoreError as refusal:
+        where = directory / ".env"
+        raise installation.InstallationError(f"{refusal} Put that installation's into {where}.") from refusal
+    (directory / "site-origin").write_text(settings.SITE_ORIGIN)
     call_command("migrate", verbosity=0, interactive=False)
     collect_static_files(directory)
     if demo:
@@ -119,6 +131,14 @@ def set_up(directory: Path, *, demo: bool) -> str:
         return SIGN_IN.format(password=settings.DEMO_PASSWORD, site=settings.SITE_ORIGIN)
     link = setup.link()
     return SET_UP.format(link=link) if link else ""
+
+
+def refuse_failed_checks() -> None:
+    """:raises installation.InstallationError: for what an installation must not run with."""
+    failed = [message for message in checks.run_checks() if message.is_serious()]
+    if failed:
+        sentences = (f"{message.msg} {message.hint}" if message.hint else message.msg for message in failed)
+        raise installation.InstallationError(" ".join(sentences))
 
 
 def collect_static_files(directory: Path) -> None:
@@ -209,4 +229,7 @@ def _answers(port: int) -> bool:
 
 
 if __name__ == "__main__":
+    os.umask(
+        0o077
+    )  # what is written beside the secrets is the owner's alone, also where the directory was there before
     sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), demo="--demo" in sys.argv[3:]))

@@ -11,6 +11,7 @@ import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from keyportal import variables
 from keyportal.logs import mask_secrets
 
 env = environ.Env()
@@ -25,7 +26,10 @@ def _ring(variable: str) -> dict[str, bytes]:
     ring = {}
     for item in env.list(variable, default=[]):
         name, _, encoded = item.partition(":")
-        key = base64.b64decode(encoded, validate=True)
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            key = b""
         if not name or len(key) != 32:  # noqa: PLR2004 -- AES-256 and BLAKE2b both take 32 bytes
             raise ImproperlyConfigured(f"{variable}: each item is id:base64 of 32 bytes, newest first.")
         ring[name] = key
@@ -34,16 +38,23 @@ def _ring(variable: str) -> dict[str, bytes]:
     return ring
 
 
-SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(f"{DATA_DIR} holds no installation: SECRET_KEY is not set. `./portal up` makes one.")
 KEY_ENCRYPTION_KEYS = _ring("KEY_ENCRYPTION_KEYS")
 DIGEST_PEPPERS = _ring("DIGEST_PEPPERS")
 SECRET_PREFIX = env.str("SECRET_PREFIX", default="kp")
 
-SITE_ORIGIN = env.str("SITE_ORIGIN", default="http://127.0.0.1:8000").rstrip("/")
+_last_origin = DATA_DIR / "site-origin"  # where `./portal up` last stood, for commands that print addresses
+SITE_ORIGIN = variables.origin(
+    "SITE_ORIGIN",
+    env.str("SITE_ORIGIN", default="")
+    or (_last_origin.read_text() if _last_origin.exists() else "http://127.0.0.1:8000"),
+)
 _origin = urlsplit(SITE_ORIGIN)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_origin.hostname, "localhost", "127.0.0.1", "[::1]"])
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1/128"])
-METRICS_ALLOW = env.list("METRICS_ALLOW", default=[])
+TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1/128"]))
+METRICS_ALLOW = variables.networks("METRICS_ALLOW", env.list("METRICS_ALLOW", default=[]))
 API_KEY_QUERY_PARAM = env.str("API_KEY_QUERY_PARAM", default="")
 DEMO_PASSWORD = env.str("DEMO_PASSWORD", default="")
 DEMO = env.bool("DEMO", default=False)

@@ -227,3 +227,83 @@ def test_what_env_says_wins_over_the_defaults_of_up_and_a_mistake_in_it_is_one_l
 
     assert answer.stdout == "https://portal.example.com\n"
     assert answer.stderr == "./portal up: DIGEST_PEPPERS: each item is id:base64 of 32 bytes, newest first.\n"
+
+
+# --- Wrong settings -----------------------------------------------------------------------------------------------
+def _up(data: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """`./portal up` that is expected to refuse before it starts anything."""
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(data)} | variables
+    command = [sys.executable, "-m", "keyportal.processes", *map(str, _free_ports())]
+    return subprocess.run(
+        command, cwd=PORTAL.parent, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("SITE_ORIGIN", "http://portal.example.com", "plain http"),
+        ("SITE_ORIGIN", "portal.example.com", "not an origin such as https://"),
+        ("SITE_ORIGIN", "https://portal.example.com/keys", "not an origin such as https://"),
+        ("SITE_ORIGIN", "https://portal.example.com:99999", "not an origin such as https://"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("METRICS_ALLOW", "nonsense", "does not appear to be an IPv4 or IPv6 network"),
+        ("KEY_ENCRYPTION_KEYS", "k1:short", "id:base64 of 32 bytes"),
+    ],
+)
+def test_up_refuses_a_wrong_setting_in_one_line(tmp_path: Path, variable: str, value: str, complaint: str) -> None:
+    refused = _up(tmp_path, **{variable: value})
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("./portal up: ")
+    assert variable in refused.stderr
+    assert complaint in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_file_in_the_place_of_the_data_directory_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    refused = _up(tmp_path / "file")
+
+    assert refused.stderr == f"./portal up: {tmp_path / 'file'} is a file. Choose a directory: --data DIR.\n"
+
+
+def test_one_data_directory_holds_one_running_portal(tmp_path: Path) -> None:
+    with installation.hold(tmp_path):
+        refused = _up(tmp_path)
+
+    assert refused.returncode == 1
+    assert f"A portal runs in {tmp_path} already." in refused.stderr
+    assert not (tmp_path / ".env").exists()
+
+
+def test_a_command_without_an_installation_says_so_in_one_line(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "manage.py", "api_key", "show", "acme"]
+
+    refused = subprocess.run(command, cwd=PORTAL.parent, env=environment, capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"manage.py: {tmp_path} holds no installation")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_new_data_directory_cannot_take_another_installations_database(tmp_path: Path) -> None:
+    installation.prepare(tmp_path / "one", demo=False, environment={})
+    variables = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "one")}
+    for words in (["migrate", "--verbosity", "0"], ["seed_keys", "1", "--file", str(tmp_path / "secrets")]):
+        subprocess.run([sys.executable, "manage.py", *words], cwd=PORTAL.parent, env=variables, check=True)
+
+    refused = _up(tmp_path / "two", DATABASE_URL=f"sqlite:///{tmp_path}/one/{installation.DATABASE}")
+
+    assert refused.returncode == 1
+    assert "API keys that were made with another KEY_ENCRYPTION_KEYS" in refused.stderr
+    assert refused.stderr.count("\n") == 1

@@ -113,6 +113,24 @@ def test_the_portal_and_its_gate_answer_and_ctrl_c_loses_no_call(portal: Portal)
     assert key not in portal.started + said
 
 
+def test_what_it_writes_is_its_owners_alone_and_commands_know_where_it_stands(portal: Portal) -> None:
+    environment = {"DATA_DIR": str(portal.data), "PATH": os.environ["PATH"]}
+    words = ["account", "create", "Umbrella", "--slug", "umbrella", "--super-admin", "eve@umbrella.example"]
+
+    said = subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=BASE, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+    collected = portal.data / "static"  # public: what browsers get
+    open_to_others = [
+        path
+        for path in portal.data.rglob("*")
+        if path.stat().st_mode & 0o077 and collected not in [path, *path.parents]
+    ]
+    assert open_to_others == []
+    assert f"http://127.0.0.1:{portal.port}/" in said
+
+
 def test_when_one_part_dies_all_stop_and_the_status_says_so(portal: Portal) -> None:
     os.kill(portal.pid("gate"), signal.SIGKILL)
 
