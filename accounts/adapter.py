@@ -1,11 +1,18 @@
-"""How allauth behaves here."""
+"""How allauth behaves here: the portal's rules at the edges that it offers."""
+
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import operations
 from accounts.models import User
+from auditlog import origin
+from auditlog.actions import Action, Outcome
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -15,4 +22,33 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
-        operations.note_sign_in(user=user, now=timezone.now())
+        operations.note(Action.SIGN_IN_SUCCEEDED, user=user, now=timezone.now())
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:  # noqa: ARG002 -- allauth's signature
+        email = credentials.get("email") or ""
+        operations.note_failed_sign_in(email=email, reason=_("Wrong password."), now=timezone.now())
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        """Judge the password under the page's own limit alone (`reauthenticate`, by person).
+
+        allauth would count it as a sign-in too, and strangers who fail to sign in could keep members from their keys.
+        """
+        if user.check_password(password):
+            return True
+        reason, now = _("Wrong password, when asked for it again."), timezone.now()
+        operations.note(Action.SIGN_IN_FAILED, user=user, now=now, outcome=Outcome.REFUSED, reason=reason)
+        return False
+
+    def set_password(self, user: User, password: str) -> None:
+        """The new password and the entry, both or neither."""
+        match = context.request.resolver_match
+        by_link = match is not None and match.url_name == "account_reset_password_from_key"
+        with transaction.atomic():
+            super().set_password(user, password)
+            action = Action.PASSWORD_RESET if by_link else Action.PASSWORD_CHANGED
+            operations.note(action, user=user, now=timezone.now())
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Whom the limits count: the visitor as the audit log has it, not the proxy in front of us all."""
+        address: str = origin.current.get().address or super().get_client_ip(request)
+        return address

@@ -23,6 +23,9 @@ class Action(TextChoices):
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     MEMBER_JOINED = "member.joined", _("joined the account")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
+    SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
+    PASSWORD_CHANGED = "sign_in.password_changed", _("changed their password")
+    PASSWORD_RESET = "sign_in.password_reset", _("chose a new password by a link sent to them")
 
     @property
     def category(self) -> Category:

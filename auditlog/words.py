@@ -39,6 +39,7 @@ ATTEMPTS: dict[str, Promise] = {
     Action.API_KEY_VIEWED: _("tried to show the API key"),
     Action.API_KEY_ROTATED: _("tried to rotate the API key"),
     Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
+    Action.SIGN_IN_FAILED: _("failed to sign in"),
 }
 
 

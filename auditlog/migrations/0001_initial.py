@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('account_id', models.BigIntegerField(null=True)),
                 ('at', models.DateTimeField()),
                 ('category', models.CharField(choices=[('api_key', 'API key'), ('account', 'Account'), ('member', 'Members'), ('sign_in', 'Sign-in')], max_length=32)),
-                ('action', models.CharField(choices=[('api_key.created', 'created the API key'), ('api_key.viewed', 'viewed the API key'), ('api_key.rotated', 'rotated the API key'), ('api_key.deactivated', 'deactivated the API key'), ('account.created', 'created the account'), ('account.plan_changed', 'changed the plan'), ('account.seeded', 'seeded accounts for a measurement'), ('member.joined', 'joined the account'), ('sign_in.succeeded', 'signed in')], max_length=64)),
+                ('action', models.CharField(choices=[('api_key.created', 'created the API key'), ('api_key.viewed', 'viewed the API key'), ('api_key.rotated', 'rotated the API key'), ('api_key.deactivated', 'deactivated the API key'), ('account.created', 'created the account'), ('account.plan_changed', 'changed the plan'), ('account.seeded', 'seeded accounts for a measurement'), ('member.joined', 'joined the account'), ('sign_in.succeeded', 'signed in'), ('sign_in.failed', 'failed to sign in'), ('sign_in.password_changed', 'changed their password'), ('sign_in.password_reset', 'chose a new password by a link sent to them')], max_length=64)),
                 ('outcome', models.CharField(choices=[('done', 'Done'), ('refused', 'Refused')], default='done', max_length=16)),
                 ('reason', models.CharField(blank=True, max_length=200)),
                 ('actor_kind', models.CharField(max_length=16)),
