@@ -112,7 +112,7 @@ def _live_acme(account: Account, *, now: datetime) -> None:
     _write(Action.API_KEY_CREATED, old, by=ada, at=old.created_at, where=OFFICE)
     _write(Action.API_KEY_VIEWED, old, by=ada, at=now - 380 * DAY, where=OFFICE)
     _write(Action.API_KEY_VIEWED, old, by=grace, at=now - 291 * DAY, where=HOME)
-    old.deactivate(at=rotated_at, by=grace, end=ApiKey.End.ROTATED)
+    _end(old, ApiKey.End.ROTATED, by=grace, at=rotated_at)
     key = _key(account, 2, by=grace, at=rotated_at)
     _write(Action.API_KEY_ROTATED, key, by=grace, at=rotated_at, where=OFFICE, replaced=old.last4)
     _write(Action.API_KEY_VIEWED, key, by=grace, at=rotated_at + timedelta(minutes=6), where=OFFICE)
@@ -133,10 +133,16 @@ def _live_initech(account: Account, *, now: datetime) -> None:
     _write(Action.API_KEY_VIEWED, key, by=bill, at=now - 299 * DAY, where=OFFICE)
     _write(Action.API_KEY_VIEWED, key, by=bill, at=now - 37 * DAY, where=PHONE)
     ended_at = now - 5 * DAY - timedelta(hours=4)
-    key.deactivate(at=ended_at, by=bill, end=ApiKey.End.DEACTIVATED)
+    _end(key, ApiKey.End.DEACTIVATED, by=bill, at=ended_at)
     _write(Action.API_KEY_DEACTIVATED, key, by=bill, at=ended_at, where=OFFICE)
     revisions.take(account=account, now=ended_at)
     demonstration_calls.make_initech(account, key=key, now=now)
+
+
+def _end(key: ApiKey, end: ApiKey.End, *, by: Member, at: datetime) -> None:
+    key.deactivate(at=at, by=by, end=end)
+    key.settled_at = at + timedelta(seconds=revisions.SETTLE_SECONDS)
+    key.save(update_fields=["settled_at"])
 
 
 def _member(account: Account, email: str) -> Member:

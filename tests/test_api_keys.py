@@ -1,10 +1,12 @@
 """The account API key's life: create, show, rotate, deactivate (G2, G3)."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from accounts.models import Change
 from apikeys.operations import api_keys
@@ -56,6 +58,43 @@ def test_rotating_an_ended_generation_says_who_was_first() -> None:
 
     with pytest.raises(api_keys.KeyNotCurrentError, match=f"was rotated away by {admin} a moment ago"):
         api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_has_settled_only_after_the_wait_for_the_lock_and_for_the_gates() -> None:
+    admin = SuperAdminFactory.create()
+    old = ApiKeyFactory.create(account=admin.account, created_by=admin)
+
+    def rotate() -> None:
+        api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=timezone.now())
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            old.account.lock()
+            rotating = pool.submit(rotate)
+            time.sleep(0.2)
+            still_held_at = timezone.now()
+        rotating.result()
+
+    old.refresh_from_db()
+    assert old.settled_at is not None
+    assert old.settled_at > still_held_at
+
+
+def test_after_the_clock_was_set_back_a_key_can_be_rotated_and_deactivated() -> None:
+    admin = SuperAdminFactory.create()
+    ApiKeyFactory.create(account=admin.account, created_by=admin, created_at=NOW)
+    earlier = NOW - timedelta(minutes=5)
+
+    api_keys.rotate_api_key(account=admin.account, generation=1, by=admin, now=earlier)
+    api_keys.deactivate_api_key(account=admin.account, generation=2, by=admin, now=earlier - timedelta(minutes=5))
+
+    assert list(admin.account.api_keys.values_list("deactivated_at", flat=True).order_by("generation")) == [
+        NOW,
+        earlier,
+    ]
+    assert set(AuditEntry.objects.values_list("at", flat=True)) == {earlier, earlier - timedelta(minutes=5)}
 
 
 def test_a_secret_is_not_given_out_where_its_entry_could_still_be_rolled_back() -> None:

@@ -285,6 +285,7 @@ def test_callers_of_the_old_key_are_listed_until_they_are_accepted_with_the_new_
     rotated_at = timezone.now() - timedelta(hours=1)
     new = api_keys.rotate_api_key(account=old.account, generation=1, by=admin_of(old), now=rotated_at).key
     minutes = timedelta(minutes=1)
+    ApiKey.objects.filter(pk=old.pk).update(settled_at=rotated_at + timedelta(seconds=2))
     refused = {"account_id": old.account_id, "credential_id": old.id, "status": 401, "reason": "rotated"}
     accepted = {"account_id": old.account_id, "credential_id": new.id}
     CallFactory.create(**refused, agent="stays", at=rotated_at + 2 * minutes)
@@ -312,6 +313,32 @@ def test_a_call_that_was_accepted_after_the_wait_is_not_hidden() -> None:
 
     assert "1 call was accepted since." in text
     assert "This must not happen." in text
+
+
+def test_calls_that_were_accepted_while_the_rotation_waited_for_the_lock_prove_nothing_bad() -> None:
+    old = ApiKeyFactory.create(created_at=timezone.now() - DAY)
+    asked_at = timezone.now() - timedelta(minutes=1)
+    CallFactory.create(account_id=old.account_id, credential_id=old.id, at=asked_at + timedelta(seconds=30))
+    api_keys.rotate_api_key(account=old.account, generation=1, by=admin_of(old), now=asked_at)
+
+    text = _text(signed_in(admin_of(old)), PREVIOUS, old.account)
+
+    assert "0 calls accepted since, 0 refused." in text
+    assert "1 more was accepted before that" in text
+
+
+@pytest.mark.settles
+def test_where_the_wait_was_cut_short_the_page_waits_before_it_proves_anything() -> None:
+    old = ApiKeyFactory.create(created_at=timezone.now() - DAY)
+    api_keys.rotate_api_key(account=old.account, generation=1, by=admin_of(old), now=timezone.now())
+    ApiKey.objects.filter(pk=old.pk).update(settled_at=None)  # as a process leaves it that dies in the wait
+    CallFactory.create(account_id=old.account_id, credential_id=old.id)
+
+    text = _text(signed_in(admin_of(old)), PREVIOUS, old.account)
+
+    old.refresh_from_db()
+    assert old.settled_at is not None
+    assert "0 calls accepted since" in text
 
 
 @pytest.mark.parametrize("name", [PAGE, PREVIOUS])

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('last4', models.CharField(max_length=4)),
                 ('created_at', models.DateTimeField()),
                 ('deactivated_at', models.DateTimeField(null=True)),
+                ('settled_at', models.DateTimeField(null=True)),
                 ('end', models.CharField(blank=True, choices=[('rotated', 'rotated away'), ('deactivated', 'deactivated')], max_length=16)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='accounts.account')),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.member')),

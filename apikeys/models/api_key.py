@@ -56,6 +56,7 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField()
     created_by = models.ForeignKey(Member, null=True, on_delete=models.PROTECT, related_name="+")  # null: operator
     deactivated_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)  # when the wait after its end was over; null: still spreading
     deactivated_by = models.ForeignKey(Member, null=True, on_delete=models.PROTECT, related_name="+")
     end = models.CharField(max_length=16, choices=End, blank=True)
 
@@ -121,5 +122,6 @@ class ApiKey(models.Model):
         return secrets.unseal(self.sealed_with, bytes(self.sealed_secret), self.binding)
 
     def deactivate(self, *, at: datetime, by: Member | None, end: End) -> None:
-        self.deactivated_at, self.deactivated_by, self.end = at, by, end
+        # A clock that was set back may still stand before the creation.
+        self.deactivated_at, self.deactivated_by, self.end = max(at, self.created_at), by, end
         self.save(update_fields=["deactivated_at", "deactivated_by", "end"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import revisions
 from accounts.actors import By, as_member
@@ -79,7 +80,7 @@ def rotate_api_key(*, account: Account, generation: int, by: By, now: datetime) 
         issued = _issue(account=account, by=by, now=now)
         journal.record(Action.API_KEY_ROTATED, of=account, by=by, target=issued.key, at=now, replaced=old.last4)
         revisions.take(account=account, now=now)
-    revisions.settle()
+    settle(old)
     return issued
 
 
@@ -94,8 +95,20 @@ def deactivate_api_key(*, account: Account, generation: int, by: By, now: dateti
         key.deactivate(at=now, by=as_member(by), end=ApiKey.End.DEACTIVATED)
         journal.record(Action.API_KEY_DEACTIVATED, of=account, by=by, target=key, at=now)
         revisions.take(account=account, now=now)
-    revisions.settle()
+    settle(key)
     return key
+
+
+def settle(ended: ApiKey) -> datetime:
+    """Wait until no gate can still accept an ended key, and note when that was; to be called after the commit.
+
+    Whoever finds the note missing, because the process that ended the key died while it waited, may call this too.
+    """
+    revisions.settle()
+    # `now` of the operation is from before it held the lock: only the clock after the wait is late enough.
+    ended.settled_at = settled_at = timezone.now()
+    ApiKey.objects.filter(pk=ended.pk, settled_at=None).update(settled_at=settled_at)
+    return settled_at
 
 
 def _outermost() -> transaction.Atomic:

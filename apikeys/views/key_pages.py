@@ -1,18 +1,18 @@
 """What the pages of the account API key show, gathered for their templates."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.conf import settings
 
-from accounts import revisions
 from accounts.models import Member
 from accounts.permissions import Permission
 from apikeys.gate import direct
 from apikeys.models import ApiKey
 from apikeys.models.api_key import ROTATE_AFTER
+from apikeys.operations import api_keys
 from auditlog import usage
 from auditlog.actions import Category
 from auditlog.models import AuditEntry, LastUse
@@ -24,7 +24,7 @@ ENTRIES_SHOWN = 10
 class Proof:
     """What shows that an ended key opens nothing."""
 
-    refused_now: bool  # the gate's judgement of it, asked for this page
+    refused_now: bool  # the gates' rules, applied to what the store holds while the page is made
     settled_at: datetime  # no gate may have accepted a call that began later
     while_settling: usage.Tally
     since: usage.Tally
@@ -103,12 +103,11 @@ def _ended_at(key: ApiKey) -> datetime:
 
 
 def _prove(key: ApiKey, *, now: datetime) -> Proof:
-    ended_at = _ended_at(key)
-    settled_at = ended_at + timedelta(seconds=revisions.SETTLE_SECONDS)
-    calls = usage.calls_of(key.account_id, now=now).filter(credential_id=key.id, at__gte=ended_at)
+    settled_at = key.settled_at or api_keys.settle(key)
+    calls = usage.calls_of(key.account_id, now=now).filter(credential_id=key.id)
     return Proof(
         refused_now=direct.is_refused(key),
         settled_at=settled_at,
-        while_settling=usage.tally(calls.filter(at__lt=settled_at)),
+        while_settling=usage.tally(calls.filter(at__gte=_ended_at(key), at__lt=settled_at)),
         since=usage.tally(calls.filter(at__gte=settled_at)),
     )
