@@ -57,17 +57,16 @@ class Cleaner:
         self._caller = lru_cache(TEXTS_KEPT)(
             lambda raw, address: _caller(_clean(raw, USER_AGENT_LENGTH, mask), address)
         )
+        self._path_line = lru_cache(TEXTS_KEPT)(lambda raw: _escaped(self._path(raw)))
+        self._caller_line = lru_cache(TEXTS_KEPT)(lambda *caller: "\t".join(map(_escaped, self._caller(*caller))))
 
     def rows(self, calls: Iterable[Call]) -> Iterator[Row]:
-        second, prefix = -1, ""
+        time_of = _Times()
         for who, at, method, path, status, duration_us, reason, user_agent, address, request_id, _ in calls:
-            if int(at) != second:
-                second = int(at)
-                prefix = strftime("%Y-%m-%d %H:%M:%S", gmtime(second))
             account_id, kind, credential_id = who
             yield (
                 account_id,
-                f"{prefix}.{int((at - second) * 1e6) or 1:06}",  # never .000000, which Django writes another way
+                time_of(at),
                 method[:METHOD_LENGTH].decode("ascii", "replace"),
                 self._path(path),
                 status,
@@ -78,6 +77,39 @@ class Cleaner:
                 *self._caller(user_agent, address),
                 f"{request_id:032x}",
             )
+
+    def lines(self, calls: Iterable[Call]) -> Iterator[str]:
+        """The same rows in PostgreSQL's text format of COPY, at a third of what it costs to have them adapted."""
+        time_of = _Times()
+        for who, at, method, path, status, duration_us, reason, user_agent, address, request_id, _ in calls:
+            account_id, kind, credential_id = who
+            yield (
+                f"{NULL if account_id is None else account_id}\t{time_of(at)}+00\t"
+                f"{_escaped(method[:METHOD_LENGTH].decode('ascii', 'replace'))}\t{self._path_line(path)}\t{status}\t"
+                f"{NULL if duration_us is None else duration_us}\t{reason}\t{kind}\t{credential_id or NULL}\t"
+                f"{self._caller_line(user_agent, address)}\t{request_id:032x}\n"
+            )
+
+
+class _Times:
+    """Unix time as text in UTC; the second's part is made once a second."""
+
+    def __init__(self) -> None:
+        self._second, self._prefix = -1, ""
+
+    def __call__(self, at: float) -> str:
+        second = int(at)
+        if second != self._second:
+            self._second, self._prefix = second, strftime("%Y-%m-%d %H:%M:%S", gmtime(second))
+        return f"{self._prefix}.{int((at - second) * 1e6) or 1:06}"  # never .000000, which Django writes another way
+
+
+NULL = "\\N"
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _escaped(text: str | None) -> str:
+    return NULL if text is None else text.translate(_SPECIAL)
 
 
 def _caller(user_agent: str, address: str | None) -> tuple[str, str, str, str | None]:
@@ -90,12 +122,12 @@ def _clean(raw: bytes, length: int, mask: Callable[[str], str]) -> str:
     return (mask(text) if "_" in text or "%" in text else text)[:length]
 
 
-def store_calls(rows: Iterable[Row]) -> None:
+def store_calls(cleaner: Cleaner, calls: Iterable[Call]) -> None:
     if connection.vendor == "postgresql":
-        _copy(rows)
+        _copy("".join(cleaner.lines(calls)))
         return
     # The interpreter is let go of once a statement, not once a row: calls would otherwise wait for it at each row.
-    waiting = iter(rows)
+    waiting = iter(cleaner.rows(calls))
     while part := list(islice(waiting, ROWS_A_STATEMENT)):
         connection.connection.execute(_insert(len(part)), list(chain.from_iterable(part)))
 
@@ -106,12 +138,11 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES {marks}"  # noqa: S608, SLF001 -- names of our own
 
 
-def _copy(rows: Iterable[Row]) -> None:
+def _copy(lines: str) -> None:
     """COPY, an order of magnitude cheaper than INSERT."""
     statement = f"COPY {CallModel._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN"  # noqa: SLF001
     with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row((row[0], f"{row[1]}+00", *row[2:]))
+        copy.write(lines)
 
 
 def store_last_uses(calls: Iterable[Call]) -> None:

@@ -9,19 +9,14 @@ is full, the newest call is dropped. Issued less stored is what was lost, to the
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from threading import Event, Thread, main_thread
 from uuid import uuid4
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.utils import Error as StoreError
-from django.utils import timezone
 
-from auditlog import models
 from auditlog.call_counts import CountsFile
-from auditlog.call_rows import NOBODY, Call, Cleaner, Usage, Who, raise_usage, store_calls, store_last_uses
-from auditlog.connections import take_private_connection
+from auditlog.call_rows import NOBODY, Call, Usage, Who
+from auditlog.call_storage import Storage, StorageRefusedError, StorageUnavailableError
 
 __all__ = ["NOBODY", "STOP_SECONDS", "Call", "CallWriter", "Usage", "Who"]
 
@@ -41,25 +36,26 @@ class CallWriter:
 
     def __init__(
         self,
+        storage: Storage,
         *,
-        mask: Callable[[str], str],
         on_usage: Callable[[Usage], None] = lambda _: None,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
         """Open the writer's counts.
 
-        :param mask: hides secrets in a path or user agent.
+        :param storage: where the batches go; used in the writer's thread alone.
         :param on_usage: hears, in the writer's thread, what a stored batch brought the days' totals to.
         """
         self.id = uuid4()
         self._queue: deque[Call] = deque()
         self._queue_limit = queue_limit
-        self._cleaner = Cleaner(mask)
+        self._batch: list[Call] = []  # taken from the queue, not known to be stored
+        self._storage = storage
         self._on_usage = on_usage
         self._file = CountsFile(self.id)
         self._counts = self._file.numbers
         self._stored = 0
-        self._tried = 0  # size of a batch of which it is not known whether the store took it
+        self._again = False  # the batch was tried before
         self._patience = STOP_SECONDS
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="call-writer")  # no daemon: the end of the process waits for it
@@ -83,55 +79,40 @@ class CallWriter:
 
     def _run(self) -> None:
         """Write batches until told to stop, or until the process's main thread has ended; then the rest."""
-        take_private_connection()
+        self._storage.open()
         while not self._stopping.is_set() and main_thread().is_alive():
             stored = self._write_batch()
             if stored < BATCH_LIMIT:
                 self._stopping.wait(_pause(stored))
         deadline = time.monotonic() + self._patience
-        while self._queue and time.monotonic() < deadline:
+        while (self._batch or self._queue) and time.monotonic() < deadline:
             if self._write_batch() < 0:
                 time.sleep(RETRY_SECONDS / 10)
-        connection.close()
+        self._storage.close()
         self._file.close()
 
     def _write_batch(self) -> int:
-        """Store the oldest calls of the queue; how many, or -1 if the store did not take them."""
-        batch = list(islice(self._queue.copy(), self._tried or BATCH_LIMIT))
-        if not batch:
+        """Store the oldest calls; how many, or -1 if the store did not take them."""
+        if not self._batch:
+            take = self._queue.popleft
+            self._batch = [take() for _ in range(min(len(self._queue), BATCH_LIMIT))]
+        size = len(self._batch)
+        if not size:
             return 0
         usage: Usage = []
         try:
-            usage = self._store(batch)
-        except (OperationalError, InterfaceError) as failure:
-            logger.warning("call_log_unavailable", error=type(failure).__name__, queued=len(self._queue))
-            self._tried = len(batch)
-            connection.close()
+            usage = self._storage.store(self._batch, writer=self.id, stored=self._stored, again=self._again)
+            self._stored += size
+        except StorageUnavailableError as failure:
+            logger.warning("call_log_unavailable", error=str(failure), queued=size + len(self._queue))
+            self._again = True
             return -1
-        except StoreError:  # the batch itself is at fault, and would be again
-            logger.exception("call_log_refused", calls=len(batch))
-            connection.close()
-            self._counts[2] += len(batch)
-        self._tried = 0
-        for _ in batch:
-            self._queue.popleft()
+        except StorageRefusedError as failure:
+            logger.error("call_log_refused", error=str(failure), calls=size)  # noqa: TRY400 -- a trace could show a row
+            self._counts[2] += size
+        self._batch, self._again = [], False
         self._on_usage(usage)
-        return len(batch)
-
-    def _store(self, batch: list[Call]) -> Usage:
-        with transaction.atomic():
-            now = timezone.now()
-            writer, _ = models.CallWriter.objects.get_or_create(
-                id=self.id, defaults={"started_at": now, "seen_at": now}
-            )
-            taken_before = self._tried and writer.stored == self._stored + len(batch)
-            if not taken_before:
-                store_calls(self._cleaner.rows(sorted(batch, key=_account)))  # neighbours in the indexes
-                store_last_uses(batch)
-                writer.store(len(batch), at=now)
-            usage = raise_usage(batch, by_nothing=bool(taken_before))
-        self._stored += len(batch)
-        return usage
+        return size
 
 
 def _pause(stored: int) -> float:
@@ -139,7 +120,3 @@ def _pause(stored: int) -> float:
     if stored < 0:
         return RETRY_SECONDS
     return BUSY_SECONDS if stored > BUSY_BATCH else QUIET_SECONDS
-
-
-def _account(call: Call) -> int:
-    return call[0][0] or 0

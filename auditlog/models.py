@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from auditlog.actions import Action, Category, Outcome
@@ -67,10 +67,6 @@ class Call(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["account_id", "at", "id"], name="call_account_time"),
-            models.Index(
-                fields=["credential_id", "at"], condition=Q(credential_id__isnull=False), name="call_credential_time"
-            ),
-            models.Index(fields=["at"], name="call_time"),
         ]
 
     def __str__(self) -> str:

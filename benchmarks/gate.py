@@ -1,8 +1,9 @@
 """`./portal bench gate`: the gate with limits and call log on, beside hellos that check nothing.
 
-Every server runs on core 0, wrk on core 1; in each repetition each gets its load in turn, the order reversed every
-second time. The ratio is taken within a repetition, since a shared machine changes from one to the next; CPU is that of
-the server's process tree, call writer included, and is steadier than requests per second.
+Every server runs on core 0; wrk, and the process that stores the gate's calls, on core 1. In each repetition each gets
+its load in turn, the order reversed every second time. The ratio is taken within a repetition, since a shared machine
+changes from one to the next. CPU is that of the server's processes, that of storing its calls beside it, and is
+steadier than requests per second.
 """
 
 import argparse
@@ -37,7 +38,8 @@ class Result:
     """One server under load, once."""
 
     requests_per_second: float
-    cpu_us: float  # a request
+    cpu_us: float  # a request, in the server
+    storing_us: float  # a request, in the process that stores the calls
     p50_us: int
     p99_us: int
     bad: int
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         results: dict[str, list[Result]] = defaultdict(list)
         for server in servers:
             load(server, seconds=1, connections=options.connections, keys=keys)  # warm
+            server.move_storing(CLIENT_CORE)
         for repetition in range(options.repetitions):
             for server in servers if repetition % 2 == 0 else reversed(servers):
                 result = load(server, seconds=options.seconds, connections=options.connections, keys=keys)
@@ -95,7 +98,7 @@ def gates(postgresql: str) -> Iterator[list[Served]]:
         for name, url in stores.items():
             environment = installation(Path(directory) / name, url)
             command = ["-m", "apikeys.gate", "--port", "{port}"]
-            served.append(Served(f"gate on {name}", command, "/check", environment))
+            served.append(Served(f"gate on {name}", command, "/check", environment, stores=True))
         yield served
 
 
@@ -155,18 +158,29 @@ def load(server: Server, *, seconds: int, connections: int, keys: Mapping[str, s
         command, env={**os.environ, **environment}, check=True, capture_output=True, text=True
     )
     said = json.loads(done.stdout.rpartition("RESULT ")[2])
-    spent = server.cpu_seconds() - before
+    after = server.cpu_seconds()
     return Result(
         requests_per_second=said["requests"] / said["seconds"],
-        cpu_us=spent / said["requests"] * 1e6,
+        cpu_us=(after[0] - before[0]) / said["requests"] * 1e6,
+        storing_us=(after[1] - before[1]) / said["requests"] * 1e6,
         p50_us=said["p50_us"],
         p99_us=said["p99_us"],
         bad=said["bad"],
     )
 
 
+COLUMNS = (
+    ("req/s", "10,.0f", lambda one: one.requests_per_second),
+    ("CPU us/req", "12.1f", lambda one: one.cpu_us),
+    ("storing", "9.1f", lambda one: one.storing_us),
+    ("p50 us", "9,.0f", lambda one: one.p50_us),
+    ("p99 us", "9,.0f", lambda one: one.p99_us),
+)
+
+
 def print_table(results: dict[str, list[Result]]) -> None:
-    lines = [f"{'':24}{'req/s':>10}{'x RSGI':>8}{'spread':>14}{'CPU us/req':>12}{'p50 us':>9}{'p99 us':>9}{'bad':>6}"]
+    heads = "".join(f"{name:>{width.partition('.')[0].rstrip(',')}}" for name, width, _ in COLUMNS)
+    lines = [f"{'':24}{'x RSGI':>8}{'spread':>14}{heads}{'bad':>6}"]
     lines += [_line(name, of_name, results[BASE]) for name, of_name in results.items()]
     sys.stdout.write("\n".join([*lines, ""]))
 
@@ -174,11 +188,9 @@ def print_table(results: dict[str, list[Result]]) -> None:
 def _line(name: str, results: list[Result], base: list[Result]) -> str:
     ratios = [one.requests_per_second / its.requests_per_second for one, its in zip(results, base, strict=True)]
     spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
-    return (
-        f"{name:24}{_median(results, lambda one: one.requests_per_second):10,.0f}{statistics.median(ratios):8.2f}"
-        f"{spread:>14}{_median(results, lambda one: one.cpu_us):12.1f}{_median(results, lambda one: one.p50_us):9,.0f}"
-        f"{_median(results, lambda one: one.p99_us):9,.0f}{sum(one.bad for one in results):6}"
-    )
+    medians = "".join(format(_median(results, what), width) for _, width, what in COLUMNS)
+    bad = sum(one.bad for one in results)
+    return f"{name:24}{statistics.median(ratios):8.2f}{spread:>14}{medians}{bad:6}"
 
 
 def _median(results: list[Result], what: Callable[[Result], float]) -> float:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,9 @@ import uvicorn
 from django.conf import settings
 from django.db import connection
 
-from apikeys.gate.app import Gate, GateProtocol
+from apikeys.gate.app import Gate, GateProtocol, lifespan
+from apikeys.secrets import mask
+from auditlog.call_storage import LocalStorage
 
 HOST = "127.0.0.1"
 
@@ -101,7 +104,8 @@ class ThreadGate:
     def __init__(self) -> None:
         self.port = free_port()
         config = uvicorn.Config(
-            "apikeys.gate.app:lifespan", host=HOST, port=self.port, http=GateProtocol, loop="uvloop", ws="none",
+            partial(lifespan, storage=partial(LocalStorage, mask)),
+            host=HOST, port=self.port, http=GateProtocol, loop="uvloop", ws="none",
             lifespan="on", interface="asgi3", proxy_headers=False, log_config=None, timeout_graceful_shutdown=2,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
@@ -164,9 +168,29 @@ class ProcessGate:
             self._process.send_signal(number)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal that ends it; its exit status."""
+        """Send a signal that ends it, and wait for it and its child; its exit status."""
+        child = self.storing_pid
         self._process.send_signal(number)
-        return self._process.wait()
+        status = self._process.wait()
+        while _runs(child):
+            time.sleep(0.02)
+        return status
+
+    @property
+    def storing_pid(self) -> int:
+        """The child that stores its calls."""
+        while True:
+            found = [path.read_text() for path in Path(f"/proc/{self._process.pid}/task").glob("*/children")]
+            if any(found):
+                return int("".join(found).split()[0])
+            time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 def database_url() -> str:

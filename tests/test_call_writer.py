@@ -11,6 +11,7 @@ from apikeys import secrets
 from auditlog import call_counts
 from auditlog.call_rows import Call as QueuedCall
 from auditlog.call_rows import Usage
+from auditlog.call_storage import LocalStorage
 from auditlog.calls import CallWriter
 from auditlog.models import Call, DailyUsage, LastUse
 from auditlog.models import CallWriter as WriterRow
@@ -29,7 +30,7 @@ def call(
 
 def written(*calls: QueuedCall, on_usage: Callable[[Usage], None] = lambda _: None, queue_limit: int = 1000) -> UUID:
     """Have a writer write these and end; the writer's id."""
-    writer = CallWriter(mask=secrets.mask, on_usage=on_usage, queue_limit=queue_limit)
+    writer = CallWriter(LocalStorage(secrets.mask), on_usage=on_usage, queue_limit=queue_limit)
     for one in calls:
         writer.put(one)
     writer.start()
@@ -103,7 +104,7 @@ def test_calls_of_nobody_have_no_account() -> None:
 
 
 def test_while_the_store_is_locked_calls_wait_in_the_queue_and_are_then_written_once() -> None:
-    writer = CallWriter(mask=secrets.mask)
+    writer = CallWriter(LocalStorage(secrets.mask))
     with transaction.atomic():
         Call.objects.select_for_update().first()  # SQLite: the transaction itself locks
         if connection.vendor == "postgresql":

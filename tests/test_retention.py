@@ -47,6 +47,13 @@ def test_more_calls_than_a_batch_are_all_deleted(monkeypatch: pytest.MonkeyPatch
     assert not Call.objects.exists()
 
 
+def test_a_call_that_was_stored_late_is_deleted_too() -> None:
+    _call(NOW - timedelta(days=7) + timedelta(minutes=30))
+    _call(NOW - timedelta(days=7) - INSTANT)
+
+    assert retention.prune_calls(now=NOW) == 1
+
+
 def test_changes_older_than_a_day_are_deleted() -> None:
     for revision, hours in ((1, 50), (2, 25), (3, 23), (4, 1)):
         Change.objects.create(revision=revision, mark=revision, at=NOW - timedelta(hours=hours))

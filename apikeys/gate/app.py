@@ -25,6 +25,7 @@ from apikeys.gate.presented import Presented, presented
 from apikeys.gate.protocol import GateProtocol
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
+from auditlog.call_storage import ProcessStorage, Storage
 from auditlog.calls import NOBODY, CallWriter, Usage
 
 __all__ = ["Gate", "GateProtocol", "lifespan"]
@@ -36,16 +37,18 @@ FIRST_POLL_SECONDS = 2.0
 USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
 QUERY_DEPRECATION = b"Deprecation: @1669766400\r\n"  # RFC 9745; keys in a query ended then with the dialect's author
 
+call_storage = partial(ProcessStorage, (sys.executable, "-m", "apikeys.gate.call_storage"))
+
 Later = Callable[[bytes], None]
 
 
 class Gate:
     """One process's gate. Everything but the threads of `known` and `writer` is of the event loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.windows = Windows()
         self.known = Known(self.windows)
-        self.writer = CallWriter(mask=secrets.mask, on_usage=self._stored)
+        self.writer = CallWriter(storage, on_usage=self._stored)
         self.request_ids = RequestIds()
         self.decisions: Counter[tuple[str, str]] = Counter()  # refused calls by kind of credential and reason
         self.accepted = dict.fromkeys((kind.value for kind in secrets.Kind), 0)
@@ -251,12 +254,14 @@ def _values(field: bytes | None) -> list[str]:
     return field.decode("latin-1").split(REPEATED.decode()) if field is not None else []
 
 
-async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def lifespan(
+    scope: dict[str, Any], receive: Any, send: Any, *, storage: Callable[[], Storage] = call_storage
+) -> None:
     """The part of the gate that uvicorn takes for an ASGI application: it only starts and stops."""
     if scope["type"] != "lifespan":
         return
     await receive()
-    gate = scope["state"]["gate"] = Gate()
+    gate = scope["state"]["gate"] = Gate(storage())
     await gate.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()

@@ -23,6 +23,7 @@ from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
 from apikeys.gate.store import Credential, StoreError, read_credentials, read_usage
 from apikeys.models import ApiKey
+from auditlog.call_storage import LocalStorage
 from auditlog.calls import NOBODY, STOP_SECONDS, CallWriter, Usage, Who
 
 QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
@@ -64,7 +65,7 @@ class _Process:
         self.lock = Lock()
         self.windows = Windows()
         self.request_ids = RequestIds()
-        self.writer = CallWriter(mask=secrets.mask, on_usage=self.learn)
+        self.writer = CallWriter(LocalStorage(secrets.mask), on_usage=self.learn)
 
     def learn(self, usage: Usage) -> None:
         with self.lock:

@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
                 ('request_id', models.UUIDField()),
             ],
             options={
-                'indexes': [models.Index(fields=['account_id', 'at', 'id'], name='call_account_time'), models.Index(condition=models.Q(('credential_id__isnull', False)), fields=['credential_id', 'at'], name='call_credential_time'), models.Index(fields=['at'], name='call_time')],
+                'indexes': [models.Index(fields=['account_id', 'at', 'id'], name='call_account_time')],
             },
         ),
         migrations.CreateModel(

@@ -1,5 +1,6 @@
 """How a gate process ends: a clean stop loses no call, and what a kill loses is counted to the call (G7)."""
 
+import os
 import signal
 import threading
 
@@ -87,6 +88,20 @@ def test_after_a_kill_issued_stored_and_lost_agree_with_what_callers_saw(secret:
     assert lost == issued - stored
     assert lost > 0
     assert len(answered) + 1 <= issued <= len(answered) + 1 + CALLERS  # counted before the answer, so never fewer
+
+
+def test_when_the_storing_process_is_killed_another_one_stores_each_call_once(secret: str) -> None:
+    before = call_counts.totals()
+    with ProcessGate() as gate, Connection(gate.port) as caller:
+        asked = [caller.ask(request(bearer(secret))).headers["x-request-id"] for _ in range(200)]
+        os.kill(gate.storing_pid, signal.SIGKILL)
+        asked += [caller.ask(request(bearer(secret))).headers["x-request-id"] for _ in range(200)]
+        status = gate.end(signal.SIGTERM)
+
+    after = call_counts.totals()
+    assert status == 0
+    assert sorted(map(str, Call.objects.values_list("request_id", flat=True))) == sorted(asked)
+    assert (after.issued - before.issued, after.lost - before.lost) == (400, 0)
 
 
 @pytest.mark.settles
