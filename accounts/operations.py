@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts import revisions
 from accounts.actors import By, Operator, Person
@@ -37,17 +39,25 @@ def join(*, account: Account, user: User, role: Role, by: By, now: datetime) -> 
 
 
 @transaction.atomic
-def change_plan(*, account: Account, burst_limit: int, daily_limit: int, by: By, now: datetime) -> None:
-    """Set an account's limits: calls in any 10 seconds, calls a day.
+def change_plan(
+    *, account: Account, burst_limit: int | None = None, daily_limit: int | None = None, by: By, now: datetime
+) -> None:
+    """Set an account's limits: calls in any 10 seconds, calls a day. None leaves a limit as it is.
 
-    :raises django.core.exceptions.ValidationError: for a limit that is not valid.
+    :raises django.core.exceptions.ValidationError: for a limit that is not valid; none would be to suspend the account.
     """
     account.lock()
+    account.refresh_from_db(fields=["burst_limit", "daily_limit"])
     before = {"burst_limit": account.burst_limit, "daily_limit": account.daily_limit}
-    account.burst_limit, account.daily_limit = burst_limit, daily_limit
+    named = {"burst_limit": burst_limit, "daily_limit": daily_limit}
+    after = before | {name: limit for name, limit in named.items() if limit is not None}
+    if after == before:
+        return
+    if min(after.values()) < 1:
+        raise ValidationError({name: _("At least 1.") for name, limit in after.items() if limit < 1})
+    account.burst_limit, account.daily_limit = after["burst_limit"], after["daily_limit"]
     account.full_clean(exclude=["number"])
     account.save(update_fields=["burst_limit", "daily_limit"])
-    after = {"burst_limit": burst_limit, "daily_limit": daily_limit}
     journal.record(Action.ACCOUNT_PLAN_CHANGED, of=account, by=by, target=account, at=now, before=before, after=after)
     revisions.take(account=account, now=now)
 

@@ -21,6 +21,7 @@ class Action(TextChoices):
     ACCOUNT_CREATED = "account.created", _("created the account")
     ACCOUNT_PLAN_CHANGED = "account.plan_changed", _("changed the plan")
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
+    CALLS_PRUNED = "account.calls_pruned", _("removed calls that were older than seven days")
     MEMBER_JOINED = "member.joined", _("joined the account")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")

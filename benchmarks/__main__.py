@@ -14,7 +14,8 @@ def main(arguments: list[str]) -> None:
         return
     name, *options = arguments
     if name not in BENCHMARKS:
-        sys.exit(f"There is no benchmark {name!r}. There are: {', '.join(BENCHMARKS)}.")
+        sys.stderr.write(f"There is no benchmark {name!r}. There are: {', '.join(BENCHMARKS)}.\n")
+        sys.exit(2)
     BENCHMARKS[name](options)
 
 

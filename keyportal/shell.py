@@ -36,6 +36,17 @@ def refusal(error: ValidationError) -> CommandError:
     return CommandError(" ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items()))
 
 
+def positive(text: str) -> int:
+    """Argument type: a whole number from 1 up."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"“{text}” is not a whole number from 1 up.")
+    return number
+
+
 def iso_instant(text: str) -> datetime:
     """Argument type: an instant with its offset, such as 2026-05-04T09:30:00Z (ISO 8601)."""
     try:

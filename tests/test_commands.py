@@ -1,19 +1,27 @@
 """The operator's commands: what they print, what they refuse, what they write down."""
 
 import json
+import subprocess
+import sys
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.utils import timezone
+from pytest_django import Settings
 
+from accounts import operations
+from accounts.actors import SHELL
 from accounts.models import Account, User
 from apikeys import secrets
 from apikeys.models import ApiKey
 from auditlog.actions import Action
-from auditlog.models import AuditEntry
-from tests.factories import AccountFactory, ApiKeyFactory
+from auditlog.models import AuditEntry, Call
+from tests.factories import NOW, AccountFactory, ApiKeyFactory, CallFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +51,15 @@ def test_account_create_opens_an_account_with_its_super_admin() -> None:
     assert set(AuditEntry.objects.values_list("actor_name", flat=True)) == {"operator (shell)"}
 
 
+@pytest.mark.parametrize("name", ["", "   ", "\u200d", "\u3164", "Acme\u202e", "Acme\x07", "kp_123456789"])
+def test_account_create_refuses_a_name_that_cannot_be_shown_as_it_is(name: str) -> None:
+    with pytest.raises(CommandError, match="name: "):
+        run("account", "create", name, "--slug", "acme", "--super-admin", "ada@acme.example")
+
+    assert not Account.objects.exists()
+    assert not User.objects.exists()
+
+
 def test_account_create_keeps_the_address_in_small_letters() -> None:
     answer = facts("account", "create", "Acme Inc.", "--slug", "acme", "--super-admin", "Ada@Acme.example")
 
@@ -54,6 +71,8 @@ def test_account_create_keeps_the_address_in_small_letters() -> None:
     [
         ("acme", "ada@acme.example", "slug: Account with this Slug already exists."),
         ("a b", "ada@acme.example", "slug: Enter a valid"),
+        ("CAPS", "ada@acme.example", "slug: Use a-z, 0-9 and hyphens alone."),
+        ("under_score", "ada@acme.example", "slug: Use a-z, 0-9 and hyphens alone."),
         ("fine", "ada", "email: Enter a valid email address."),
     ],
 )
@@ -77,12 +96,48 @@ def test_account_plan_changes_only_the_limit_that_is_named() -> None:
     assert entry.details["before"] == {"burst_limit": 100, "daily_limit": 250_000}
 
 
-@pytest.mark.parametrize("words", [["--burst", "-1"], ["--daily", "-1"]])
-def test_account_plan_refuses_a_negative_limit(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["--burst", "-1"], ["--daily", "0"], ["--burst", "0"], ["--daily", "many"]])
+def test_account_plan_refuses_a_limit_that_lets_nothing_pass(words: list[str]) -> None:
     AccountFactory.create(slug="acme")
 
-    with pytest.raises(CommandError, match="greater than or equal to 0"):
+    with pytest.raises(CommandError, match="not a whole number from 1 up"):
         run("account", "plan", "acme", *words)
+
+
+def test_account_plan_without_a_limit_is_wrong_usage_and_no_entry() -> None:
+    AccountFactory.create(slug="acme")
+
+    with pytest.raises(CommandError, match="Name a limit") as refused:
+        run("account", "plan", "acme")
+
+    assert refused.value.returncode == 2
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize("limits", [{"burst_limit": 0}, {"daily_limit": 0}])
+def test_a_plan_of_no_calls_is_refused_wherever_it_comes_from(limits: dict[str, int]) -> None:
+    account = AccountFactory.create()
+
+    with pytest.raises(ValidationError, match=r"At least 1\."):
+        operations.change_plan(account=account, by=SHELL, now=NOW, **limits)
+
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_plan_that_was_changed_meanwhile_keeps_the_limit_that_is_not_named() -> None:
+    stale = AccountFactory.create()
+    operations.change_plan(account=Account.objects.get(), daily_limit=625_000, by=SHELL, now=NOW)
+
+    operations.change_plan(account=stale, burst_limit=190, by=SHELL, now=NOW)
+
+    account = Account.objects.get()
+    assert (account.burst_limit, account.daily_limit) == (190, 625_000)
+
+
+def test_a_plan_that_stays_as_it_is_makes_no_entry() -> None:
+    operations.change_plan(account=AccountFactory.create(), burst_limit=100, by=SHELL, now=NOW)
+
+    assert not AuditEntry.objects.exists()
 
 
 def test_api_key_lives_from_create_to_deactivate() -> None:
@@ -124,9 +179,25 @@ def test_api_key_refuses_what_needs_a_key_where_there_is_none(verb: str) -> None
         run("api_key", verb, "acme")
 
 
+def test_api_key_show_without_its_sealing_key_says_which_one_is_missing(settings: Settings) -> None:
+    key = ApiKeyFactory.create()
+    settings.KEY_ENCRYPTION_KEYS = {"other": bytes(32)}
+
+    with pytest.raises(CommandError, match=f"key-encryption key '{key.sealed_with}' is not in KEY_ENCRYPTION_KEYS"):
+        run("api_key", "show", key.account.slug)
+
+
 def test_an_account_that_does_not_exist_is_named_in_the_refusal() -> None:
     with pytest.raises(CommandError, match="no account “acme”"):
         run("api_key", "show", "acme")
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "many"])
+def test_seed_keys_makes_no_less_than_one(count: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="not a whole number from 1 up"):
+        run("seed_keys", count, "--file", str(tmp_path / "keys"))
+
+    assert not (tmp_path / "keys").exists()
 
 
 def test_seed_keys_makes_accounts_whose_secrets_open(tmp_path: Path) -> None:
@@ -138,3 +209,34 @@ def test_seed_keys_makes_accounts_whose_secrets_open(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert {key.secret() for key in ApiKey.objects.all()} == set(lines)
     assert {account.burst_limit for account in Account.objects.all()} == {10**9}
+
+
+def test_prune_calls_is_an_entry_of_the_shells_operator() -> None:
+    CallFactory.create(at=timezone.now() - timedelta(days=8))
+
+    answer = facts("prune_calls")
+
+    entry = AuditEntry.objects.get()
+    assert answer == {"removed": 1}
+    assert (entry.action, entry.actor_name, entry.account_id) == (Action.CALLS_PRUNED, "operator (shell)", None)
+    assert entry.details["removed"] == 1
+
+
+def test_prune_calls_deletes_no_young_call_by_an_instant_that_lies_ahead() -> None:
+    CallFactory.create()
+    ahead = timezone.now() + timedelta(days=30)
+
+    with pytest.raises(CommandError, match="lies ahead") as refused:
+        run("prune_calls", "--now", ahead.isoformat())
+
+    assert refused.value.returncode == 2
+    assert Call.objects.count() == 1
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.once
+def test_a_benchmark_that_there_is_not_is_wrong_usage() -> None:
+    answer = subprocess.run([sys.executable, "-m", "benchmarks", "nosuch"], capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 2
+    assert "There is no benchmark 'nosuch'" in answer.stderr

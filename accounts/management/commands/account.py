@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -13,7 +13,7 @@ from accounts import operations
 from accounts.actors import SHELL
 from accounts.models import User
 from accounts.shell import account_named
-from keyportal.shell import OperatorCommand, refusal
+from keyportal.shell import OperatorCommand, positive, refusal
 
 
 class Command(OperatorCommand):
@@ -28,8 +28,8 @@ class Command(OperatorCommand):
         create.add_argument("--time-zone", default="UTC", help="IANA name, such as America/New_York")
         plan = verbs.add_parser("plan", help="set limits")
         plan.add_argument("account", help="slug")
-        plan.add_argument("--burst", type=int, metavar="N", help="calls in any 10 seconds")
-        plan.add_argument("--daily", type=int, metavar="N", help="calls a day")
+        plan.add_argument("--burst", type=positive, metavar="N", help="calls in any 10 seconds")
+        plan.add_argument("--daily", type=positive, metavar="N", help="calls a day")
         for verb in (create, plan):
             super().add_arguments(verb)
 
@@ -55,14 +55,10 @@ class Command(OperatorCommand):
         self.say(facts, f"Opened “{name}” for {user.email}.{sign_in}", as_json=json)
 
     def _plan(self, *, account: str, burst: int | None, daily: int | None, json: bool, **_: Any) -> None:
+        if burst is None and daily is None:
+            raise CommandError("Name a limit: --burst, --daily or both.", returncode=2)
         its = account_named(account)
-        operations.change_plan(
-            account=its,
-            burst_limit=its.burst_limit if burst is None else burst,
-            daily_limit=its.daily_limit if daily is None else daily,
-            by=SHELL,
-            now=timezone.now(),
-        )
+        operations.change_plan(account=its, burst_limit=burst, daily_limit=daily, by=SHELL, now=timezone.now())
         facts = {"account": account, "burst": its.burst_limit, "daily": its.daily_limit}
         sentence = f"“{its}” may now make {its.burst_limit:,} calls in any 10 seconds and {its.daily_limit:,} a day."
         self.say(facts, sentence, as_json=json)

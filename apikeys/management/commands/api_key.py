@@ -12,6 +12,7 @@ from accounts.models import Account
 from accounts.shell import account_named
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
+from apikeys.secrets import UnsealError
 from auditlog.models import LastUse
 from keyportal.shell import OperatorCommand
 
@@ -28,7 +29,7 @@ class Command(OperatorCommand):
         its, now = account_named(account), timezone.now()
         try:
             issued = _ACTS[verb](its, now)
-        except (api_keys.KeyExistsError, api_keys.NoKeyError, api_keys.KeyNotCurrentError) as error:
+        except (api_keys.RefusedError, UnsealError) as error:
             raise CommandError(str(error)) from None
         if isinstance(issued, ApiKey):
             sentence = f"Deactivated generation {issued.generation} (…{issued.last4}). Calls with it are refused."
@@ -46,11 +47,11 @@ def _show(account: Account, now: datetime) -> api_keys.IssuedKey:
 
 
 def _rotate(account: Account, now: datetime) -> api_keys.IssuedKey:
-    return api_keys.rotate_api_key(account=account, generation=_generation(account), by=SHELL, now=now)
+    return api_keys.rotate_api_key(account=account, generation=None, by=SHELL, now=now)
 
 
 def _deactivate(account: Account, now: datetime) -> ApiKey:
-    return api_keys.deactivate_api_key(account=account, generation=_generation(account), by=SHELL, now=now)
+    return api_keys.deactivate_api_key(account=account, generation=None, by=SHELL, now=now)
 
 
 _ACTS: dict[str, Callable[[Account, datetime], api_keys.IssuedKey | ApiKey]] = {
@@ -59,13 +60,6 @@ _ACTS: dict[str, Callable[[Account, datetime], api_keys.IssuedKey | ApiKey]] = {
     "rotate": _rotate,
     "deactivate": _deactivate,
 }
-
-
-def _generation(account: Account) -> int:
-    active = account.api_keys.active().first()
-    if active is None:
-        raise api_keys.NoKeyError("This account has no active API key.")
-    return active.generation
 
 
 def facts_about(key: ApiKey, *, now: datetime) -> dict[str, Any]:

@@ -9,20 +9,18 @@ from django.utils import timezone
 
 from accounts.actors import SHELL
 from apikeys.operations import seeding
-from keyportal.shell import OperatorCommand
+from keyportal.shell import OperatorCommand, positive
 
 
 class Command(OperatorCommand):
     help = "Make N accounts with a key each, out of the limits' way, for measurements."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("count", type=int, metavar="N")
+        parser.add_argument("count", type=positive, metavar="N")
         parser.add_argument("--file", type=Path, required=True, help="gets the secrets, one a line; mode 0600")
         super().add_arguments(parser)
 
     def handle(self, *, count: int, file: Path, json: bool, **_: Any) -> None:
-        if count < 1:
-            raise CommandError("N is at least 1.")
         try:
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
