@@ -1,9 +1,11 @@
 """How allauth behaves here: the portal's rules at the edges that it offers."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -47,6 +49,11 @@ class AccountAdapter(DefaultAccountAdapter):
             super().set_password(user, password)
             action = Action.PASSWORD_RESET if by_link else Action.PASSWORD_CHANGED
             operations.note(action, user=user, now=timezone.now())
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """At the portal's own address: the request's host is whatever its sender wrote."""
+        address = urlsplit(super().get_reset_password_from_key_url(key))
+        return f"{settings.SITE_ORIGIN}{address.path}"
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Whom the limits count: the visitor as the audit log has it, not the proxy in front of us all."""

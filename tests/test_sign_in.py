@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.test import Client
+from pytest_django import Settings
 
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -100,7 +102,7 @@ def test_a_changed_password_is_an_entry() -> None:
 def test_a_password_chosen_by_a_mailed_link_is_an_entry(client: Client) -> None:
     member = MemberFactory.create()
     client.post("/auth/password/reset/", {"email": member.user.email})
-    found = re.search(r"https?://[^/]+(/auth/password/reset/key/\S+)", str(mail.outbox[0].body))
+    found = re.search(rf"^{settings.SITE_ORIGIN}(/\S+)$", str(mail.outbox[0].body), re.MULTILINE)
     assert found is not None
     form_address = client.get(found[1]).headers["Location"]
 
@@ -110,3 +112,25 @@ def test_a_password_chosen_by_a_mailed_link_is_an_entry(client: Client) -> None:
     assert (entry.account_id, entry.actor_email) == (member.account_id, member.user.email)
     member.user.refresh_from_db()
     assert member.user.check_password(NEW_PASSWORD)
+
+
+def test_the_mail_for_a_new_password_leads_to_the_portals_own_address() -> None:
+    member = MemberFactory.create()
+
+    Client(headers={"Host": "127.0.0.1:8180"}).post("/auth/password/reset/", {"email": member.user.email})
+
+    (sent,) = mail.outbox
+    assert sent.subject == "Choose a new password for KeyPortal"
+    assert f"\n{settings.SITE_ORIGIN}/auth/password/reset/key/" in str(sent.body)
+    assert member.user.email in str(sent.body)
+    assert "127.0.0.1" not in str(sent.message())
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_a_mail_of_the_demonstration_says_that_it_is_one(settings: Settings, *, demo: bool) -> None:
+    settings.DEMO = demo
+    member = MemberFactory.create()
+
+    Client().post("/auth/password/reset/", {"email": member.user.email})
+
+    assert str(mail.outbox[0].body).startswith("Demonstration:") is demo
