@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
 
+from accounts.names import tidy, validate_name, validate_slug
 from accounts.permissions import GRANTS, Permission, Role
 from auditlog.journal import Actor, Target
 
@@ -49,7 +50,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in, by e-mail address."""
 
     email = models.EmailField(_("e-mail address"), unique=True)
-    name = models.CharField(_("name"), max_length=100, blank=True)
+    name = models.CharField(_("name"), max_length=100, blank=True, validators=[validate_name])
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
     is_staff = models.BooleanField(_("operator"), default=False, help_text=_("Staff of the company; may open /admin/."))
     is_active = models.BooleanField(_("active"), default=True)
@@ -72,12 +73,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.email = User.objects.normalize_email(self.email)
+        self._tidy()
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
         super().clean()
+        self._tidy()
+
+    def _tidy(self) -> None:
         self.email = User.objects.normalize_email(self.email)
+        self.name = tidy(self.name)
 
     def get_full_name(self) -> str:
         return str(self)
@@ -95,8 +100,8 @@ class Account(models.Model):
         CLOSED = "closed", _("Closed")
 
     number = models.PositiveBigIntegerField(unique=True, editable=False)  # public: portalId, hub_id, X-Account-Id
-    name = models.CharField(_("name"), max_length=100)
-    slug = models.SlugField(_("slug"), max_length=50, unique=True)
+    name = models.CharField(_("name"), max_length=100, validators=[validate_name])
+    slug = models.SlugField(_("slug"), max_length=50, unique=True, validators=[validate_slug])
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
     currency = models.CharField(_("currency"), max_length=3, default="USD")  # ISO 4217
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.OPEN)
@@ -114,6 +119,7 @@ class Account(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.number:
             self.number = self.new_number()
+        self.name = tidy(self.name)
         super().save(*args, **kwargs)
 
     @staticmethod
@@ -188,7 +194,7 @@ class Member(models.Model):
         return Target(kind="member", id=str(self.pk), name=str(self.user), details={"role": self.role})
 
     def leave(self, *, at: datetime) -> None:
-        self.left_at = at
+        self.left_at = max(at, self.joined_at)  # a clock that was set back may still stand before the joining
         self.save(update_fields=["left_at"])
 
 

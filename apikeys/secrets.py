@@ -13,14 +13,14 @@ import string
 import zlib
 from collections.abc import Iterator
 from enum import StrEnum
-from functools import cache
 from typing import NamedTuple
-from urllib.parse import unquote
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+
+from auditlog import shapes
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH = 30  # 178 bits
@@ -37,13 +37,7 @@ class Kind(StrEnum):
 
 def prefixes() -> dict[Kind, str]:
     """The text before the underscore, by kind: with SECRET_PREFIX=kp kp, kpp, kpa, kpr."""
-    prefix = settings.SECRET_PREFIX
-    return {
-        Kind.API_KEY: prefix,
-        Kind.PRIVATE_APP: f"{prefix}p",
-        Kind.CONNECTED_APP: f"{prefix}a",
-        Kind.REFRESH: f"{prefix}r",
-    }
+    return {kind: f"{settings.SECRET_PREFIX}{suffix}" for kind, suffix in zip(Kind, shapes.SUFFIXES, strict=True)}
 
 
 def generate(kind: Kind) -> str:
@@ -73,22 +67,7 @@ def kind_of(text: str) -> Kind | None:
 _BODY = re.compile(rf"[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
 
 
-@cache
-def _secret_shape() -> re.Pattern[str]:
-    longest_first = "|".join(sorted(map(re.escape, prefixes().values()), key=len, reverse=True))
-    return re.compile(rf"({longest_first})_[0-9A-Za-z]{{8,}}")
-
-
-def mask(text: str) -> str:
-    """Replace whatever has the shape of a secret, whole or cut short, by its prefix and an ellipsis.
-
-    A secret hidden by percent-encoding is masked too; the text then comes back decoded.
-    """
-    masked = _secret_shape().sub(r"\1_…", text)
-    if "%" not in masked:
-        return masked
-    decoded = unquote(masked)
-    return _secret_shape().sub(r"\1_…", decoded) if _secret_shape().search(decoded) else masked
+mask = shapes.mask
 
 
 # --- To be found --------------------------------------------------------------------------------------------------

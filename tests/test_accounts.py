@@ -1,5 +1,7 @@
 """Accounts and their people: who is in, in which role, and what signing in leaves behind."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
@@ -31,6 +33,14 @@ def test_who_left_may_join_again_and_is_active_once() -> None:
     assert list(Member.objects.active()) == [again]
 
 
+def test_after_the_clock_was_set_back_a_member_can_still_leave() -> None:
+    member = MemberFactory.create(joined_at=NOW)
+
+    member.leave(at=NOW - timedelta(minutes=5))
+
+    assert not Member.objects.active().exists()
+
+
 def test_two_addresses_that_differ_in_case_are_one_person() -> None:
     UserFactory.create(email="ada@acme.example")
 
@@ -49,6 +59,13 @@ def test_no_way_around_the_model_keeps_capitals_in_an_address() -> None:
 
     with pytest.raises(IntegrityError):
         User.objects.filter(pk=user.pk).update(email="Ada@Acme.example")
+
+
+def test_names_are_kept_composed_and_without_margins() -> None:
+    user = UserFactory.create(name=" Zoe\u0308 ")
+    account = AccountFactory.create(name="Cafe\u0301")
+
+    assert (user.name, account.name) == ("Zo\u00eb", "Caf\u00e9")
 
 
 def test_every_role_is_in_the_table_and_only_super_admins_manage_the_key() -> None:

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.permissions import Role
+from apikeys import secrets
 from tests.factories import PASSWORD, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import path, signed_in
 
@@ -77,6 +78,18 @@ def test_a_person_chooses_their_time_zone() -> None:
     member.user.refresh_from_db()
     assert (member.user.name, member.user.time_zone) == ("Ada", "Asia/Kolkata")
     assert b"Times are in Asia/Kolkata." in answer.content
+
+
+def test_a_key_that_was_pasted_into_the_name_is_refused() -> None:
+    member = MemberFactory.create()
+    before, secret = member.user.name, secrets.generate(secrets.Kind.API_KEY)
+
+    answer = signed_in(member).post("/profile/", {"name": secret, "time_zone": "UTC"})
+
+    member.user.refresh_from_db()
+    assert member.user.name == before
+    assert b"This looks like a key" in answer.content
+    assert secret.encode() not in answer.content
 
 
 def test_a_zone_that_is_none_changes_nothing() -> None:

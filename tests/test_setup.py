@@ -10,6 +10,7 @@ from django.test import Client
 from accounts import setup
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
+from apikeys import secrets
 from auditlog.models import AuditEntry
 from tests.factories import NOW, UserFactory
 
@@ -82,6 +83,17 @@ def test_a_link_that_was_tampered_with_is_not_found(client: Client) -> None:
     answers = [client.post(wrong, FILLED_IN).status_code for wrong in (path[:-2] + "x/", "/set-up/x/", path + "x/")]
 
     assert answers == [404, 404, 404]
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("field", ["account_name", "name"])
+def test_a_key_that_was_pasted_into_a_name_is_refused(client: Client, field: str) -> None:
+    secret = secrets.generate(secrets.Kind.API_KEY)
+
+    answer = client.post(_path(), FILLED_IN | {field: f"Ada {secret}"})
+
+    assert b"This looks like a key" in answer.content
+    assert secret.encode() not in answer.content
     assert not User.objects.exists()
 
 
