@@ -60,15 +60,6 @@ def test_account_create_refuses_a_name_that_cannot_be_shown_as_it_is(name: str) 
     assert not User.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["", "   ", "\u200d", "\u3164", "Acme\u202e", "Acme\x07", "kp_123456789"])
-def test_account_create_refuses_a_name_that_cannot_be_shown_as_it_is(name: str) -> None:
-    with pytest.raises(CommandError, match="name: "):
-        run("account", "create", name, "--slug", "acme", "--super-admin", "ada@acme.example")
-
-    assert not Account.objects.exists()
-    assert not User.objects.exists()
-
-
 def test_account_create_keeps_the_address_in_small_letters() -> None:
     answer = facts("account", "create", "Acme Inc.", "--slug", "acme", "--super-admin", "Ada@Acme.example")
 
@@ -80,8 +71,6 @@ def test_account_create_keeps_the_address_in_small_letters() -> None:
     [
         ("acme", "ada@acme.example", "slug: Account with this Slug already exists."),
         ("a b", "ada@acme.example", "slug: Enter a valid"),
-        ("CAPS", "ada@acme.example", "slug: Use a-z, 0-9 and hyphens alone."),
-        ("under_score", "ada@acme.example", "slug: Use a-z, 0-9 and hyphens alone."),
         ("CAPS", "ada@acme.example", "slug: Use a-z, 0-9 and hyphens alone."),
         ("under_score", "ada@acme.example", "slug: Use a-z, 0-9 and hyphens alone."),
         ("fine", "ada", "email: Enter a valid email address."),
