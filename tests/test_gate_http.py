@@ -288,7 +288,15 @@ def _metric(answer: Answer, name: str) -> float:
     return next(float(line.rpartition(" ")[2]) for line in answer.body.decode().splitlines() if line.startswith(name))
 
 
-def test_metrics_count_decisions_and_never_leave_through_a_proxy(gate: ThreadGate, secret: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["Forwarded", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "x-forwarded-anything"],
+)
+def test_metrics_never_leave_through_a_proxy_whatever_it_says_of_itself(gate: ThreadGate, name: str) -> None:
+    assert ask(gate.port, (name, "127.0.0.1"), target="/metrics").status == 403
+
+
+def test_metrics_count_decisions(gate: ThreadGate, secret: str) -> None:
     ask(gate.port, bearer(secret))
     ask(gate.port, bearer(secret))
     ask(gate.port, bearer("garbage"))
@@ -298,4 +306,3 @@ def test_metrics_count_decisions_and_never_leave_through_a_proxy(gate: ThreadGat
     assert _metric(metrics, 'keyportal_decisions_total{kind="api_key",reason=""}') == 2
     assert _metric(metrics, 'keyportal_decisions_total{kind="",reason="malformed"}') == 1
     assert _metric(metrics, "keyportal_last_poll_age_seconds") < 5
-    assert ask(gate.port, ("X-Forwarded-For", "127.0.0.1"), target="/metrics").status == 403

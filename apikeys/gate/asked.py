@@ -22,13 +22,12 @@ _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,16}")  # token of RFC 9110,
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _ONCE = (b"host", b"x-original-method", b"x-original-uri", b"x-forwarded-method", b"x-forwarded-uri", b"x-gateway")
 
-# The headers that the gate reads; of all others it only counts how many there are.
+# The headers that the gate reads; of all others it only counts how many there are. Any that says that somebody
+# forwarded the request is kept too: /metrics must not leave through a proxy.
 READ = frozenset(
-    (
-        *_ONCE, b"authorization", b"x-api-key", b"user-agent", b"x-forwarded-for", b"x-forwarded-host", b"forwarded",
-        b"x-real-ip",
-    )
-)  # fmt: skip
+    (*_ONCE, b"authorization", b"x-api-key", b"user-agent", b"x-forwarded-for", b"forwarded", b"x-real-ip")
+)
+FORWARDED_PREFIX = b"x-forwarded-"
 
 Fields = dict[bytes, bytes]
 

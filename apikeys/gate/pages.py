@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from apikeys.gate.answers import answer, json_answer
+from apikeys.gate.asked import FORWARDED_PREFIX
 from apikeys.gate.clock import boot_seconds
 from auditlog import call_counts
 
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
     from apikeys.gate.app import Gate
     from apikeys.gate.asked import Fields, Peer
 
-FORWARDING = (
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-uri",
-    b"x-forwarded-method",
-    b"forwarded",
-    b"x-real-ip",
-)
+FORWARDING = (b"forwarded", b"x-real-ip")
 
 
 def page(
@@ -68,7 +62,7 @@ def readiness(gate: Gate, *, head: bool) -> bytes:
 
 
 def may_read_metrics(fields: Fields, peer: Peer) -> bool:
-    if peer.address is None or any(name in fields for name in FORWARDING):
+    if peer.address is None or any(name in FORWARDING or name.startswith(FORWARDED_PREFIX) for name in fields):
         return False
     address = ip_address(peer.address)
     return peer.is_loopback or any(address in ip_network(text) for text in settings.METRICS_ALLOW)

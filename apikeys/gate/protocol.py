@@ -14,7 +14,17 @@ import httptools
 import structlog
 
 from apikeys.gate import answers
-from apikeys.gate.asked import CHECK, READ, REPEATED, Fields, MistakenRequestError, Peer, asked, local_path
+from apikeys.gate.asked import (
+    CHECK,
+    FORWARDED_PREFIX,
+    READ,
+    REPEATED,
+    Fields,
+    MistakenRequestError,
+    Peer,
+    asked,
+    local_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +142,7 @@ class GateProtocol(asyncio.Protocol):
         field = SPELLINGS.get(name)
         if field is None:
             field = name.lower()
-            field = field if field in READ else UNREAD
+            field = field if field in READ or field.startswith(FORWARDED_PREFIX) else UNREAD
         if field:
             fields = self.fields
             if field in fields:
