@@ -1,11 +1,14 @@
 """Request -> the credential it presents: transports, traps seen in real clients, mistakes."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
 from apikeys import secrets
+from apikeys.gate import refusals
 from apikeys.gate.presented import Presented, presented
 from apikeys.gate.reasons import Reason
 from apikeys.secrets import Kind
@@ -58,6 +61,12 @@ def test_two_different_credentials_are_refused_and_twice_the_same_is_fine() -> N
 
 def test_two_authorization_headers_are_refused_even_if_they_agree() -> None:
     assert show(f"Bearer {KEY}", f"Bearer {KEY}").reason is Reason.TWO_CREDENTIALS
+
+
+def test_who_sent_two_credentials_is_told_what_also_helps_who_sent_one_header_twice() -> None:
+    said = json.loads(refusals.body(Reason.TWO_CREDENTIALS, b"id"))["message"]
+
+    assert said.endswith("Send one, in one header: Authorization or X-API-Key.")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ _INVALID = "The credential is not valid. Take the current API key from the porta
 _MESSAGES = {
     Reason.NO_CREDENTIAL: "This call carries no credential. Send the account's API key as `X-API-Key: <key>`, "
     "or any credential as `Authorization: Bearer <secret>`.",
-    Reason.TWO_CREDENTIALS: "This call carries two credentials. Send one: Authorization or X-API-Key, not both.",
+    Reason.TWO_CREDENTIALS: "This call carries two credentials. Send one, in one header: Authorization or X-API-Key.",
     Reason.BAD_CREDENTIAL: "The credential holds a character that no HTTP header may.",
     Reason.QUERY_NOT_ALLOWED: "Credentials in the URL are not accepted here. Send the account's API key as "
     "`X-API-Key: <key>` or as `Authorization: Bearer <key>`.",
