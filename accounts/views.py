@@ -63,6 +63,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@never_cache
 @require_GET
 def email(request: HttpRequest) -> HttpResponse:
     """Say who changes an address: entries, reminders and password links go by it, so a session alone may not."""

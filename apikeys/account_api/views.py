@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apikeys.account_api.document import JSON, document
@@ -49,6 +50,7 @@ def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django pas
 
 
 @require_safe
+@never_cache  # its frame names who is signed in
 def docs(request: HttpRequest) -> HttpResponse:
     about = document()
     headers = about["components"]["headers"]
