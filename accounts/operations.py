@@ -63,6 +63,15 @@ def change_plan(
 
 
 @transaction.atomic
+def save_profile(person: User, *, now: datetime) -> None:
+    """Save the name and time zone of a person; another name is an entry, since entries before it bear the old one."""
+    before = User.objects.select_for_update().get(pk=person.pk).name
+    person.save(update_fields=["name", "time_zone"])
+    if person.name != before:
+        note(Action.MEMBER_RENAMED, user=person, now=now, before=before, after=person.name)
+
+
+@transaction.atomic
 def note(
     action: Action, *, user: User, now: datetime, outcome: Outcome = Outcome.DONE, reason: str = "", **details: Any
 ) -> None:

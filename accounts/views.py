@@ -7,11 +7,12 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import themes
+from accounts import operations, themes
 from accounts.forms import ProfileForm
 from accounts.guards import requires
 from accounts.models import Member, User
@@ -56,7 +57,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     user = User.objects.get(pk=_person(request).pk)
     form = ProfileForm(request.POST or None, instance=user)
     if form.is_valid():
-        form.save()
+        operations.save_profile(user, now=timezone.now())
         messages.success(request, _("Saved."))
         return redirect("profile")
     return render(request, "accounts/profile.html", {"form": form})

@@ -23,6 +23,7 @@ class Action(TextChoices):
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     CALLS_PRUNED = "account.calls_pruned", _("removed calls that were older than seven days")
     MEMBER_JOINED = "member.joined", _("joined the account")
+    MEMBER_RENAMED = "member.renamed", _("changed their name")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed their password")

@@ -59,6 +59,16 @@ def visible(text: object) -> str:
 
 
 @register.filter
+def identified(member: Member | None) -> SafeString:
+    """Who did it, as evidence: with the address, since people name themselves as they like; an operator for None."""
+    if member is None:
+        return format_html('<span class="pill">{}</span>', _("an operator"))
+    if not member.user.name:
+        return format_html("{}", member.user.email)
+    return format_html('{} <span class="quiet">{}</span>', visible(member.user.name), member.user.email)
+
+
+@register.filter
 def milliseconds(microseconds: int | None) -> str:
     if microseconds is None:
         return ""

@@ -9,6 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import operations
+from accounts.actors import SHELL
 from accounts.models import Account, Member
 from accounts.permissions import Role
 from apikeys.operations import api_keys
@@ -22,7 +23,8 @@ from tests.visitors import path, signed_in
 
 pytestmark = pytest.mark.django_db
 
-LOG, ENTRY = "auditlog:audit-log", "auditlog:audit-log-entry"
+LOG, ENTRY, KEY = "auditlog:audit-log", "auditlog:audit-log-entry", "apikeys:api-key"
+OPERATOR = '<span class="pill">operator</span>'
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -53,6 +55,28 @@ def test_what_was_done_is_listed_newest_first(client: Client, ada: Member) -> No
     api_keys.show_api_key(account=ada.account, by=ada, now=now - timedelta(minutes=1))
 
     assert _listed(client, ada.account) == [Action.API_KEY_VIEWED, Action.API_KEY_CREATED]
+
+
+def test_who_takes_an_operators_name_is_told_from_one_by_address_and_mark(client: Client, account: Account) -> None:
+    mallory = SuperAdminFactory.create(account=account, user__name="operator (shell)")
+    api_keys.create_api_key(account=account, by=mallory, now=timezone.now())
+    (forged,) = AuditEntry.objects.filter(actor_email=mallory.user.email)
+
+    addresses = [path(LOG, account), path(ENTRY, account, forged.pk), path(KEY, account)]
+    texts = [client.get(address).content.decode() for address in addresses]
+
+    assert all(mallory.user.email in text for text in texts)
+    assert not any(OPERATOR in text for text in texts)
+
+
+def test_an_operator_is_marked_as_one(client: Client, account: Account) -> None:
+    api_keys.create_api_key(account=account, by=SHELL, now=timezone.now())
+    entry = AuditEntry.objects.get(action=Action.API_KEY_CREATED)
+
+    addresses = [path(LOG, account), path(ENTRY, account, entry.pk), path(KEY, account)]
+    texts = [client.get(address).content.decode() for address in addresses]
+
+    assert all(OPERATOR in text for text in texts)
 
 
 def test_an_attempt_that_was_refused_is_listed_as_one(client: Client, ada: Member) -> None:

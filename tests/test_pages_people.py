@@ -5,6 +5,8 @@ from django.test import Client
 
 from accounts.permissions import Role
 from apikeys import secrets
+from auditlog.actions import Action
+from auditlog.models import AuditEntry
 from tests.factories import PASSWORD, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import path, signed_in
 
@@ -78,6 +80,18 @@ def test_a_person_chooses_their_time_zone() -> None:
     member.user.refresh_from_db()
     assert (member.user.name, member.user.time_zone) == ("Ada", "Asia/Kolkata")
     assert b"Times are in Asia/Kolkata." in answer.content
+
+
+def test_another_name_is_an_entry_that_tells_both() -> None:
+    member = MemberFactory.create(user__name="Ada")
+    client = signed_in(member)
+
+    client.post("/profile/", {"name": "Ada Okafor", "time_zone": "UTC"})
+    client.post("/profile/", {"name": "Ada Okafor", "time_zone": "Asia/Kolkata"})
+
+    entry = AuditEntry.objects.get(action=Action.MEMBER_RENAMED)
+    assert (entry.account_id, entry.actor_email) == (member.account_id, member.user.email)
+    assert entry.details == {"before": "Ada", "after": "Ada Okafor"}
 
 
 def test_a_key_that_was_pasted_into_the_name_is_refused() -> None:
