@@ -30,27 +30,33 @@ def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
 
 
 class Window:
-    """One account's counts in this process."""
+    """One account's counts in this process.
+
+    What is left is kept, not what was used: each call then touches few numbers, which for many accounts is what counts.
+    """
 
     __slots__ = (
-        "burst", "daily", "day", "day_ends", "headers", "in_window", "newest", "pending", "slots", "stored", "zone",
+        "burst", "daily", "day", "day_ends", "headers", "here", "left", "left_today", "room", "slots", "stored", "tick",
+        "zone",
     )  # fmt: skip
 
     def __init__(self, credential: Credential, *, wall: float) -> None:
-        self.slots: deque[list[int]] = deque()  # [tick, calls in it], oldest first
-        self.newest = [-1, 0]  # the last of them
-        self.in_window = 0  # their sum
+        self.slots: deque[tuple[int, int]] = deque()  # tick, calls in it; oldest first
+        self.tick, self.here = -1, 0  # the newest tick, and the calls in it, which are not in a slot yet
+        self.room = 0  # whole seconds from this tick until the oldest counted calls leave the window
+        self.burst = self.left = credential.burst_limit
+        self.daily = self.left_today = credential.daily_limit
         self.stored = 0  # the day's calls of all processes, as far as the store was heard of
-        self.pending = 0  # the day's calls of this process that are not in `stored` yet
+        self.day = ""
         self.follow(credential, wall=wall)
 
     def follow(self, credential: Credential, *, wall: float) -> None:
         """Take on the account's plan and zone; what was counted stays counted."""
+        self.left += credential.burst_limit - self.burst
+        self.left_today += credential.daily_limit - self.daily
         self.burst, self.daily = credential.burst_limit, credential.daily_limit
         self.zone = ZoneInfo(credential.time_zone)
-        day, self.day_ends = day_of(wall, self.zone)
-        if day.isoformat() != getattr(self, "day", None):
-            self.day, self.stored, self.pending = day.isoformat(), 0, 0
+        self._begin_day(wall)
         self.headers = (
             f"X-HubSpot-RateLimit-Daily: {self.daily}\r\n"
             f"X-HubSpot-RateLimit-Interval-Milliseconds: {WINDOW_SECONDS * 1000}\r\n"
@@ -64,38 +70,56 @@ class Window:
         :param boot: seconds of a clock that never goes back; `wall`: Unix time.
         """
         if wall >= self.day_ends:
-            day, self.day_ends = day_of(wall, self.zone)
-            self.day, self.stored, self.pending = day.isoformat(), 0, 0
-        if self.stored + self.pending >= self.daily:
-            return Reason.DAILY_LIMIT
-        slots, tick = self.slots, int(boot * TICKS_PER_SECOND)
-        while slots and slots[0][0] < tick - WINDOW_TICKS:
-            self.in_window -= slots.popleft()[1]
-        if self.in_window >= self.burst:
-            return Reason.BURST_LIMIT
-        if self.newest[0] == tick:
-            self.newest[1] += 1
-        else:
-            self.newest = [tick, 1]
-            slots.append(self.newest)
-        self.in_window += 1
-        self.pending += 1
+            self._begin_day(wall)
+        tick = int(boot * TICKS_PER_SECOND)
+        if tick != self.tick:
+            self._move_to(tick)
+        if self.left <= 0 or self.left_today <= 0:
+            return Reason.DAILY_LIMIT if self.left_today <= 0 else Reason.BURST_LIMIT
+        self.left -= 1
+        self.left_today -= 1
+        self.here += 1
         return Reason.ACCEPTED
+
+    def _begin_day(self, wall: float) -> None:
+        day, self.day_ends = day_of(wall, self.zone)
+        if day.isoformat() != self.day:
+            self.day, self.stored, self.left_today = day.isoformat(), 0, self.daily
+
+    def _move_to(self, tick: int) -> None:
+        """Let the calls go that left the window since the last tick; a slot leaves when its last moment has."""
+        slots = self.slots
+        if self.here:
+            slots.append((self.tick, self.here))
+            self.here = 0
+        while slots and slots[0][0] < tick - WINDOW_TICKS:
+            self.left += slots.popleft()[1]
+        self.tick = tick
+        oldest = slots[0][0] if slots else tick
+        self.room = -(-(oldest + WINDOW_TICKS + 1 - tick) // TICKS_PER_SECOND)
 
     @property
     def used_today(self) -> int:
-        return self.stored + self.pending
+        return self.daily - self.left_today
+
+    @property
+    def pending(self) -> int:
+        """The day's calls of this process that are not in `stored` yet."""
+        return self.used_today - self.stored
 
     def learn(self, *, day: str, stored: int, settled: int = 0) -> None:
         """Hear from the store: the day's total, `settled` of which are calls of this process that were pending."""
         if day == self.day:
+            pending = max(self.pending - settled, 0)
             self.stored = max(stored, self.stored)
-            self.pending = max(self.pending - settled, 0)
+            self.left_today = self.daily - self.stored - pending
 
     def remaining(self, boot: float) -> bytes:
         """The headers that change with each call; with `headers` all of them, each line with its CRLF."""
-        left = self.burst - self.in_window
-        left_today = self.daily - self.stored - self.pending
+        tick = int(boot * TICKS_PER_SECOND)
+        if tick != self.tick:
+            self._move_to(tick)
+        left, left_today, room = self.left, self.left_today, self.room
         if left < 0 or left_today < 0:  # only after the plan was lowered, or where other processes went on
             left, left_today = max(left, 0), max(left_today, 0)
         return (
@@ -105,24 +129,20 @@ class Window:
                 left_today,
                 left,
                 left,
-                min(self.seconds_to_room(boot), WINDOW_SECONDS),
+                0 if left == self.burst else min(room, WINDOW_SECONDS),
             )
         )
 
-    def seconds_to_room(self, boot: float) -> int:
-        """Whole seconds until the oldest counted calls leave the window; a slot leaves when its last moment has."""
-        if not self.slots:
-            return 0
-        return max(-(-(self.slots[0][0] + WINDOW_TICKS + 1 - int(boot * TICKS_PER_SECOND)) // TICKS_PER_SECOND), 0)
-
     def retry_after(self, reason: Reason, *, boot: float, wall: float) -> int:
         """Whole seconds until a refused call may pass."""
-        return (
-            max(ceil(self.day_ends - wall), 1) if reason is Reason.DAILY_LIMIT else max(self.seconds_to_room(boot), 1)
-        )
+        if reason is Reason.DAILY_LIMIT:
+            return max(ceil(self.day_ends - wall), 1)
+        self._move_to(int(boot * TICKS_PER_SECOND))
+        return max(self.room, 1)
 
     def is_idle(self, boot: float) -> bool:
-        return self.pending == 0 and (not self.slots or self.slots[-1][0] < int(boot * TICKS_PER_SECOND) - WINDOW_TICKS)
+        self._move_to(int(boot * TICKS_PER_SECOND))
+        return self.pending == 0 and self.left >= self.burst
 
 
 class Windows:
