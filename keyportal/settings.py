@@ -164,6 +164,10 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "accounts.entrance_forms.SignInForm",
+    "reset_password": "accounts.entrance_forms.NewPasswordForm",
+}
 ACCOUNT_EMAIL_VERIFICATION = "none"  # addresses come from the operator until invitations verify them
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # strangers do not make the portal write to addresses of their choice

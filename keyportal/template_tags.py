@@ -77,13 +77,14 @@ def milliseconds(microseconds: int | None) -> str:
 
 @register.simple_tag
 def control(field: BoundField) -> SafeString:
-    """A form field's input in the looks of the style sheet."""
+    """A form field's input in the looks of the style sheet; its label says all that a placeholder could."""
     widget = field.field.widget
     if isinstance(widget, CheckboxInput):
         css = "form-check-input"
     else:
         css = "form-select" if isinstance(widget, Select) else "form-control"
-    return field.as_widget(attrs={"class": f"{css} is-invalid" if field.errors else css})
+    classes = f"{css} is-invalid" if field.errors else css
+    return field.as_widget(attrs={"class": classes, "placeholder": False})  # Django leaves out what is False
 
 
 @register.inclusion_tag("_partials/nav_item.html", takes_context=True)

@@ -54,6 +54,14 @@ def test_who_holds_a_session_may_guess_its_password_ten_times_a_minute() -> None
     assert answers == [200] * 10 + [429]
 
 
+@pytest.mark.parametrize("address", [SIGN_IN, "/auth/password/reset/"])
+def test_the_forms_in_front_say_each_label_once(client: Client, address: str) -> None:
+    text = client.get(address).content.decode()
+
+    assert re.findall(r"<label[^>]*>([^<]*)</label>", text)[0] == "E-mail address"
+    assert "placeholder" not in text
+
+
 def test_a_failed_proof_is_an_entry() -> None:
     member = MemberFactory.create()
 

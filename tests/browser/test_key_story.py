@@ -51,7 +51,7 @@ def test_a_super_admin_shows_copies_and_rotates_and_the_gate_follows(visitors: V
 
     # Signing in leads to the key; there is none, so one is created.
     page.goto("/")
-    page.get_by_label("Email").fill(admin.user.email)
+    page.get_by_label("E-mail address").fill(admin.user.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("No API key yet")).to_be_visible()
