@@ -1,6 +1,7 @@
 """The account API key's life: create, show, rotate, deactivate (G2, G3)."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -8,11 +9,15 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import Change
+from accounts.actors import SHELL
+from accounts.models import Change, Member
+from accounts.permissions import Role
+from apikeys import secrets
+from apikeys.models import ApiKey
 from apikeys.operations import api_keys
-from auditlog.actions import Action
+from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
-from tests.factories import NOW, ApiKeyFactory, SuperAdminFactory
+from tests.factories import NOW, AccountFactory, ApiKeyFactory, SuperAdminFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -56,8 +61,65 @@ def test_rotating_an_ended_generation_says_who_was_first() -> None:
     old = ApiKeyFactory.create(account=admin.account, created_by=admin)
     api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
 
-    with pytest.raises(api_keys.KeyNotCurrentError, match=f"was rotated away by {admin} a moment ago"):
+    with pytest.raises(api_keys.KeyNotCurrentError, match=f"was rotated away by {admin} on 4 May 2026, 09:30:00 UTC"):
         api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "action"),
+    [
+        (lambda key: api_keys.create_api_key(account=key.account, by=SHELL, now=NOW), Action.API_KEY_CREATED),
+        (
+            lambda key: api_keys.rotate_api_key(account=key.account, generation=7, by=SHELL, now=NOW),
+            Action.API_KEY_ROTATED,
+        ),
+        (
+            lambda key: api_keys.deactivate_api_key(account=key.account, generation=7, by=SHELL, now=NOW),
+            Action.API_KEY_DEACTIVATED,
+        ),
+    ],
+)
+def test_an_attempt_that_is_refused_changes_nothing_and_is_an_entry(
+    attempt: Callable[[ApiKey], object], action: Action
+) -> None:
+    key = ApiKeyFactory.create()
+
+    with pytest.raises(api_keys.RefusedError) as refusal:
+        attempt(key)
+
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.outcome, entry.reason) == (action, Outcome.REFUSED, str(refusal.value))
+    assert not Change.objects.exists()
+
+
+def test_a_showing_without_a_key_and_one_that_cannot_be_opened_are_refused_in_the_log() -> None:
+    account = AccountFactory.create()
+    key = ApiKeyFactory.create()
+    ApiKey.objects.update(sealed_with="lost-key")
+
+    with pytest.raises(api_keys.NoKeyError):
+        api_keys.show_api_key(account=account, by=SHELL, now=NOW)
+    with pytest.raises(secrets.UnsealError):
+        api_keys.show_api_key(account=key.account, by=SHELL, now=NOW)
+
+    refused = AuditEntry.objects.filter(action=Action.API_KEY_VIEWED, outcome=Outcome.REFUSED)
+    assert set(refused.values_list("account_id", flat=True)) == {account.pk, key.account_id}
+
+
+@pytest.mark.parametrize("loses", ["the role", "the place"])
+def test_who_lost_the_role_or_left_while_waiting_for_the_lock_changes_nothing(loses: str) -> None:
+    admin = SuperAdminFactory.create()
+    key = ApiKeyFactory.create(account=admin.account, created_by=admin)
+    if loses == "the role":
+        Member.objects.filter(pk=admin.pk).update(role=Role.MEMBER)  # `admin` still holds what was read before
+    else:
+        Member.objects.get(pk=admin.pk).leave(at=NOW)
+
+    with pytest.raises(api_keys.MayNotError):
+        api_keys.rotate_api_key(account=key.account, generation=1, by=admin, now=NOW)
+
+    assert key.account.api_keys.active().get() == key
+    assert AuditEntry.objects.get().outcome == Outcome.REFUSED
 
 
 @pytest.mark.django_db(transaction=True)
@@ -125,5 +187,6 @@ def test_of_64_parallel_rotations_of_one_generation_one_wins() -> None:
         answers = list(pool.map(rotate, range(64)))
 
     assert answers.count("rotated") == 1
-    assert answers.count(f"This API key was rotated away by {admin} a moment ago.") == 63
+    assert sum(f"was rotated away by {admin}" in answer for answer in answers) == 63
+    assert AuditEntry.objects.filter(outcome=Outcome.REFUSED).count() == 63
     assert list(key.account.api_keys.active().values_list("generation", flat=True)) == [2]

@@ -4,31 +4,51 @@ Each takes its audit entry in the transaction of the change, and gives the secre
 committed (G3). Whatever revokes waits, after the commit, until no gate can still accept the old secret (G1).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
 
 from accounts import revisions
 from accounts.actors import By, as_member
-from accounts.models import Account
+from accounts.models import Account, Member
+from accounts.permissions import Permission
 from apikeys import secrets
 from apikeys.models import ApiKey
 from auditlog import journal
 from auditlog.actions import Action
 
 
-class KeyNotCurrentError(Exception):
-    """The generation that somebody means to change is not the active one any more."""
+class RefusedError(Exception):
+    """The operation changed nothing. The text says why, to people; the attempt is an entry (G3)."""
 
 
-class KeyExistsError(Exception):
+class KeyNotCurrentError(RefusedError):
+    """The generation that somebody means to change is not the active one any more.
+
+    :param ended: what that generation is by now; None if the account never had it.
+    """
+
+    def __init__(self, ended: ApiKey | None = None) -> None:
+        super().__init__(_how_it_ended(ended) if ended else _("This account has no such API key."))
+        self.ended = ended
+
+
+class KeyExistsError(RefusedError):
     """The account has an active key; there is at most one."""
 
 
-class NoKeyError(Exception):
+class NoKeyError(RefusedError):
     """The account has no active key."""
+
+
+class MayNotError(RefusedError, PermissionDenied):
+    """The member left or lost the role while the request was under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +64,15 @@ def create_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
     """Issue the account's next key.
 
     :raises KeyExistsError: if one is active.
+    :raises MayNotError: if `by` is a member who may not any more.
     """
-    with _outermost():
-        account.lock()
+    with _refusal_is_entry(Action.API_KEY_CREATED, of=account, by=by, at=now), _outermost():
+        _lock(account, by)
         active = account.api_keys.active().first()
         if active is not None:
-            raise KeyExistsError(f"This account has an active API key already: generation {active.generation}.")
+            raise KeyExistsError(
+                _("This account has an active API key already, ending in %(last4)s.") % {"last4": active.last4}
+            )
         issued = _issue(account=account, by=by, now=now)
         journal.record(Action.API_KEY_CREATED, of=account, by=by, target=issued.key, at=now)
         revisions.take(account=account, now=now)
@@ -60,21 +83,27 @@ def show_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
     """Give out the secret of the active key, once the entry that says so is durable.
 
     :raises NoKeyError: if none is active.
+    :raises MayNotError: if `by` is a member who may not any more.
+    :raises UnsealError: if the secret cannot be opened.
     """
-    with _outermost():
-        account.lock()
-        key = _active(account)
-        journal.record(Action.API_KEY_VIEWED, of=account, by=by, target=key, at=now)
-    return IssuedKey(key, key.secret())
+    with _refusal_is_entry(Action.API_KEY_VIEWED, of=account, by=by, at=now):
+        with _outermost():
+            _lock(account, by)
+            key = _active(account)
+            journal.record(Action.API_KEY_VIEWED, of=account, by=by, target=key, at=now)
+        return IssuedKey(key, key.secret())
 
 
-def rotate_api_key(*, account: Account, generation: int, by: By, now: datetime) -> IssuedKey:
+def rotate_api_key(*, account: Account, generation: int | None, by: By, now: datetime) -> IssuedKey:
     """Deactivate this generation of the account's key and issue the next, then settle (about a second).
 
+    :param generation: the one that `by` saw; None: whichever is active.
     :raises KeyNotCurrentError: if that generation is not the active one any more.
+    :raises NoKeyError: if none was named and none is active.
+    :raises MayNotError: if `by` is a member who may not any more.
     """
-    with _outermost():
-        account.lock()
+    with _refusal_is_entry(Action.API_KEY_ROTATED, of=account, by=by, at=now), _outermost():
+        _lock(account, by)
         old = _current(account, generation)
         old.deactivate(at=now, by=as_member(by), end=ApiKey.End.ROTATED)
         issued = _issue(account=account, by=by, now=now)
@@ -84,13 +113,16 @@ def rotate_api_key(*, account: Account, generation: int, by: By, now: datetime) 
     return issued
 
 
-def deactivate_api_key(*, account: Account, generation: int, by: By, now: datetime) -> ApiKey:
+def deactivate_api_key(*, account: Account, generation: int | None, by: By, now: datetime) -> ApiKey:
     """Leave the account without a key, then settle (about a second).
 
+    :param generation: the one that `by` saw; None: whichever is active.
     :raises KeyNotCurrentError: if that generation is not the active one any more.
+    :raises NoKeyError: if none was named and none is active.
+    :raises MayNotError: if `by` is a member who may not any more.
     """
-    with _outermost():
-        account.lock()
+    with _refusal_is_entry(Action.API_KEY_DEACTIVATED, of=account, by=by, at=now), _outermost():
+        _lock(account, by)
         key = _current(account, generation)
         key.deactivate(at=now, by=as_member(by), end=ApiKey.End.DEACTIVATED)
         journal.record(Action.API_KEY_DEACTIVATED, of=account, by=by, target=key, at=now)
@@ -116,6 +148,25 @@ def _outermost() -> transaction.Atomic:
     return transaction.atomic(durable=True)
 
 
+@contextmanager
+def _refusal_is_entry(action: Action, *, of: Account, by: By, at: datetime) -> Iterator[None]:
+    """Write an attempt that fails into the log, after its own transaction was undone."""
+    try:
+        yield
+    except (RefusedError, secrets.UnsealError) as refusal:
+        journal.record_refusal(action, of=of, by=by, reason=str(refusal), at=at)
+        raise
+
+
+def _lock(account: Account, by: By) -> None:
+    """Hold the account, and look once more whether a member may: what let them in was read before the lock."""
+    account.lock()
+    if isinstance(by, Member):
+        current = account.members.active().filter(pk=by.pk).first()
+        if current is None or not current.may(Permission.MANAGE_API_KEY):
+            raise MayNotError(_("Your role does not allow this any more."))
+
+
 def _issue(*, account: Account, by: By, now: datetime) -> IssuedKey:
     newest = account.api_keys.order_by("-generation").values_list("generation", flat=True).first()
     secret = secrets.generate(secrets.Kind.API_KEY)
@@ -128,16 +179,24 @@ def _issue(*, account: Account, by: By, now: datetime) -> IssuedKey:
 def _active(account: Account) -> ApiKey:
     key = account.api_keys.active().first()
     if key is None:
-        raise NoKeyError("This account has no active API key.")
+        raise NoKeyError(_("This account has no active API key."))
     return key
 
 
-def _current(account: Account, generation: int) -> ApiKey:
+def _current(account: Account, generation: int | None) -> ApiKey:
+    if generation is None:
+        return _active(account)
     key = account.api_keys.active().filter(generation=generation).first()
     if key is not None:
         return key
     meant = account.api_keys.select_related("deactivated_by__user").filter(generation=generation).first()
-    if meant is None or meant.deactivated_at is None:
-        raise KeyNotCurrentError("This account has no such API key.")
-    who = meant.deactivated_by or "an operator"
-    raise KeyNotCurrentError(f"This API key was {meant.get_end_display()} by {who} a moment ago.")
+    raise KeyNotCurrentError(meant)
+
+
+def _how_it_ended(key: ApiKey) -> str:
+    return _("The API key ending in %(last4)s was %(end)s by %(who)s on %(when)s.") % {
+        "last4": key.last4,
+        "end": key.get_end_display(),
+        "who": key.deactivated_by or _("an operator"),
+        "when": formats.date_format(timezone.localtime(key.deactivated_at), "j M Y, H:i:s T"),
+    }
