@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Member
 from accounts.permissions import Permission
@@ -23,16 +24,23 @@ MemberView = Callable[..., HttpResponse]  # (request, member, …)
 AccountView = Callable[..., HttpResponse]  # (request, slug, …)
 
 
-def requires(permission: Permission, *, attempt: Action | None = None) -> Callable[[MemberView], AccountView]:
+def requires(
+    permission: Permission, *, attempt: Action | None = None, come_back_to: str | None = None
+) -> Callable[[MemberView], AccountView]:
     """Turn the slug of the URL into the signed-in person's Member; 404 for strangers, 403 where the role lacks it.
 
+    Scripts, which ask for JSON, get `{"sign_in": address}` or `{"message": words}` instead of a page.
+
     :param attempt: the action that a refusal is written down as.
+    :param come_back_to: the URL name that signing in leads to; by default the page itself. Needed where that takes
+        only POST.
     """
 
     def decorate(view: MemberView) -> AccountView:
-        @login_required
         @wraps(view)
         def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return _lead_to_sign_in(request, reverse(come_back_to, args=[slug]) if come_back_to else None)
             members = Member.objects.active().select_related("account", "user")
             member = get_object_or_404(members, account__slug=slug, user=request.user)
             if not member.may(permission):
@@ -44,12 +52,44 @@ def requires(permission: Permission, *, attempt: Action | None = None) -> Callab
     return decorate
 
 
+def wants_page(request: HttpRequest) -> bool:
+    """Whether a person's browser asks, rather than a page's script that asks for JSON."""
+    return request.accepts("text/html")
+
+
+def _lead_to_sign_in(request: HttpRequest, back: str | None) -> HttpResponse:
+    answer = redirect_to_login(back or request.get_full_path())
+    return answer if wants_page(request) else JsonResponse({"sign_in": answer.url}, status=401)
+
+
 def _refuse(request: HttpRequest, member: Member, attempt: Action | None) -> HttpResponse:
     if attempt is not None:
         reason = f"The role {member.get_role_display()} may not."
         journal.record_refusal(attempt, of=member.account, by=member, reason=reason, at=timezone.now())
+    if not wants_page(request):
+        return JsonResponse({"message": _("Your role does not allow this.")}, status=403)
     context = {"member": member, "account": member.account, "super_admins": member.account.super_admins()}
     return render(request, "accounts/role_lacks_permission.html", context, status=403)
+
+
+def only_posted(*, otherwise: str) -> Callable[[MemberView], MemberView]:
+    """Take a POST; lead a GET, such as a bookmark or a reload after signing in, to the page that has the button.
+
+    :param otherwise: the URL name of that page.
+    """
+
+    def decorate(view: MemberView) -> MemberView:
+        @wraps(view)
+        def guarded(request: HttpRequest, member: Member, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method in {"GET", "HEAD"}:
+                return redirect(otherwise, member.account.slug)
+            if request.method != "POST":
+                return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+            return view(request, member, *args, **kwargs)
+
+        return guarded
+
+    return decorate
 
 
 def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[MemberView], MemberView]:
@@ -65,9 +105,7 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
                 return view(request, member, *args, **kwargs)
             back = reverse(come_back_to, args=[member.account.slug]) if come_back_to else request.path
             url = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
-            if request.accepts("text/html"):
-                return redirect(url)
-            return JsonResponse({"reauthenticate": url}, status=403)
+            return redirect(url) if wants_page(request) else JsonResponse({"reauthenticate": url}, status=403)
 
         return guarded
 
@@ -75,6 +113,10 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
 
 
 def is_recently_authenticated(request: HttpRequest) -> bool:
-    """Whether this session's newest proof of identity is at most five minutes old."""
-    newest = max((record["at"] for record in get_authentication_records(request, request.user)), default=0.0)
-    return 0 <= time.time() - newest <= settings.RECENT_AUTHENTICATION_SECONDS
+    """Whether this session has a proof of identity that is at most five minutes old.
+
+    One from the future, as a clock leaves it that was set back, counts for nothing and hides none.
+    """
+    now = time.time()
+    proven_at = [record["at"] for record in get_authentication_records(request, request.user)]
+    return any(now - settings.RECENT_AUTHENTICATION_SECONDS <= at <= now for at in proven_at)

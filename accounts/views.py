@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import operations, themes
 from accounts.forms import ProfileForm
@@ -19,14 +19,14 @@ from accounts.models import Member, User
 from accounts.permissions import Permission
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     return redirect("accounts:choose" if request.user.is_authenticated else "account_login")
 
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def choose(request: HttpRequest) -> HttpResponse:
     """The person's accounts; straight on to the only one."""
     places = Member.objects.active().filter(user=_person(request)).select_related("account").order_by("account__name")
@@ -36,14 +36,14 @@ def choose(request: HttpRequest) -> HttpResponse:
 
 
 @requires(Permission.SEE_ACCOUNT)
-@require_GET
+@require_safe
 def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
     return redirect("apikeys:api-key", member.account.slug)
 
 
 @requires(Permission.SEE_ACCOUNT)
 @never_cache
-@require_GET
+@require_safe
 def members(request: HttpRequest, member: Member) -> HttpResponse:
     everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
     return render(request, "accounts/members.html", {"member": member, "everybody": everybody})
@@ -51,7 +51,7 @@ def members(request: HttpRequest, member: Member) -> HttpResponse:
 
 @login_required
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     # A copy: an invalid form must not change what the page calls the person.
     user = User.objects.get(pk=_person(request).pk)
@@ -65,7 +65,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def email(request: HttpRequest) -> HttpResponse:
     """Say who changes an address: entries, reminders and password links go by it, so a session alone may not."""
     return render(request, "account/email.html")

@@ -7,7 +7,6 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-
 MOST_GENERATIONS = 2**31 - 1  # what the column holds
 
 

@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "auditlog.origin.OriginMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "keyportal.errors.MethodNotAllowedMiddleware",
 ]
 
 TEMPLATES = [

@@ -19,7 +19,7 @@ from tests.visitors import admin_of, signed_in
 
 pytestmark = pytest.mark.django_db
 
-# name of an account's page -> (what it takes, method)
+# name of an account's page -> (what it takes, the method that does what it is for)
 ACCOUNT_PAGES = {
     "accounts:account": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
@@ -61,8 +61,12 @@ def _address(name: str, account: Account) -> str:
     return reverse(name, args=[account.slug])
 
 
-def _ask(client: Client, name: str, account: Account) -> int:
-    return client.generic(ACCOUNT_PAGES[name][1], _address(name, account)).status_code
+def _ask(client: Client, name: str, account: Account, method: str) -> int:
+    return client.generic(method, _address(name, account)).status_code
+
+
+# Every address by GET, as a person types it, by HEAD, and by what it is for: who may not learns the same from each.
+ASKED = [(name, method) for name, (_, own) in ACCOUNT_PAGES.items() for method in sorted({"GET", "HEAD", own})]
 
 
 @pytest.fixture
@@ -81,22 +85,22 @@ def test_every_address_is_known_to_this_test() -> None:
     assert not unknown, "Say in this file who may open these."
 
 
-@pytest.mark.parametrize("name", ACCOUNT_PAGES)
+@pytest.mark.parametrize(("name", "method"), ASKED)
 @pytest.mark.parametrize("role", Role)
-def test_a_member_may_what_their_role_grants(account: Account, role: Role, name: str) -> None:
+def test_a_member_may_what_their_role_grants(account: Account, role: Role, name: str, method: str) -> None:
     member = MemberFactory.create(account=account, role=role)
 
-    status = _ask(signed_in(member), name, account)
+    status = _ask(signed_in(member), name, account, method)
 
     granted = ACCOUNT_PAGES[name][0] in GRANTS[role]
     assert status in {200, 302} if granted else status == 403
 
 
-@pytest.mark.parametrize("name", ACCOUNT_PAGES)
-def test_another_accounts_super_admin_finds_nothing(account: Account, name: str) -> None:
+@pytest.mark.parametrize(("name", "method"), ASKED)
+def test_another_accounts_super_admin_finds_nothing(account: Account, name: str, method: str) -> None:
     stranger = SuperAdminFactory.create()
 
-    assert _ask(signed_in(stranger), name, account) == 404
+    assert _ask(signed_in(stranger), name, account, method) == 404
 
 
 @pytest.mark.parametrize("name", ACCOUNT_PAGES)
@@ -105,7 +109,7 @@ def test_who_left_the_account_finds_nothing(account: Account, name: str) -> None
     client = signed_in(member)
     member.leave(at=timezone.now())
 
-    assert _ask(client, name, account) == 404
+    assert _ask(client, name, account, ACCOUNT_PAGES[name][1]) == 404
 
 
 @pytest.mark.parametrize("name", ACCOUNT_PAGES)
@@ -113,15 +117,19 @@ def test_an_operator_without_a_place_in_the_account_finds_nothing(account: Accou
     client = Client()
     client.force_login(UserFactory.create(is_staff=True, is_superuser=True))
 
-    assert _ask(client, name, account) == 404
+    assert _ask(client, name, account, ACCOUNT_PAGES[name][1]) == 404
 
 
-@pytest.mark.parametrize("name", ACCOUNT_PAGES)
-def test_signed_out_each_page_leads_to_signing_in(account: Account, name: str) -> None:
-    answer = Client().generic(ACCOUNT_PAGES[name][1], _address(name, account))
+@pytest.mark.parametrize(("name", "method"), ASKED)
+def test_signed_out_each_page_leads_to_signing_in_and_on_to_a_page_that_opens(
+    account: Account, name: str, method: str
+) -> None:
+    answer = Client().generic(method, _address(name, account))
 
+    takes_only_post = ACCOUNT_PAGES[name][1] == "POST"
+    back = _address("apikeys:api-key" if takes_only_post else name, account)
     assert answer.status_code == 302
-    assert answer.headers["Location"] == f"{reverse('account_login')}?next={_address(name, account)}"
+    assert answer.headers["Location"] == f"{reverse('account_login')}?next={back}"
 
 
 @pytest.mark.parametrize("name", ACCOUNT_PAGES)

@@ -1,37 +1,38 @@
 """The page of the account API key, and the four things that super admins do there."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.guards import recently_authenticated, requires
+from accounts.guards import only_posted, recently_authenticated, requires, wants_page
 from accounts.models import Member
 from accounts.permissions import Permission
 from apikeys import secrets
-from apikeys.forms import DeactivateForm, RotateForm
+from apikeys.forms import DeactivateForm, PreviousForm, RotateForm
 from apikeys.operations import api_keys
 from apikeys.views import key_pages
 from auditlog.actions import Action
 from auditlog.polling import polled
 
 HIDE_AFTER_SECONDS = 60
+PAGE = "apikeys:api-key"  # also where those addresses lead that take only POST
 
 
 @requires(Permission.SEE_ACCOUNT)
 @never_cache
-@require_GET
+@require_safe
 def page(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "apikeys/api_key/page.html", key_pages.of_key(member, now=timezone.now()))
 
 
-@require_POST
-@requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_CREATED)
-@recently_authenticated(come_back_to="apikeys:api-key")
+@requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_CREATED, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
+@recently_authenticated(come_back_to=PAGE)
 def create(request: HttpRequest, member: Member) -> HttpResponse:
     try:
         api_keys.create_api_key(account=member.account, by=member, now=timezone.now())
@@ -39,48 +40,46 @@ def create(request: HttpRequest, member: Member) -> HttpResponse:
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("The API key is created. Show or copy it below."))
-    return redirect("apikeys:api-key", member.account.slug)
+    return redirect(PAGE, member.account.slug)
 
 
-@require_POST
-@requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_VIEWED)
-@recently_authenticated(come_back_to="apikeys:api-key")
 @never_cache
+@requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_VIEWED, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
+@recently_authenticated(come_back_to=PAGE)
 def show(request: HttpRequest, member: Member) -> HttpResponse:
     """The secret, on a click: as JSON to the page's script; without script as a page that leaves by itself."""
     try:
         issued = api_keys.show_api_key(account=member.account, by=member, now=timezone.now())
     except (api_keys.NoKeyError, secrets.UnsealError) as refusal:
         return _not_shown(request, member, refusal)
-    if not request.accepts("text/html"):
+    if not wants_page(request):
         return JsonResponse({"secret": issued.secret, "hide_after": HIDE_AFTER_SECONDS})
     context = {"member": member, "key": issued.key, "secret": issued.secret, "seconds": HIDE_AFTER_SECONDS}
     response = render(request, "apikeys/api_key/secret.html", context)
-    response["Refresh"] = f"{HIDE_AFTER_SECONDS};url={reverse('apikeys:api-key', args=[member.account.slug])}"
+    response["Refresh"] = f"{HIDE_AFTER_SECONDS};url={reverse(PAGE, args=[member.account.slug])}"
     return response
 
 
 def _not_shown(request: HttpRequest, member: Member, refusal: Exception) -> HttpResponse:
     if isinstance(refusal, secrets.UnsealError):
-        reason = _("The secret cannot be opened here. Tell the people who run the portal, or rotate the key.")
+        reason = _("The secret cannot be opened here. Tell the operators of this portal, or rotate the key.")
     else:
         reason = _("This account has no active API key any more. Reload the page.")
-    if not request.accepts("text/html"):
+    if not wants_page(request):
         return JsonResponse({"message": reason}, status=409)
     messages.error(request, reason)
-    return redirect("apikeys:api-key", member.account.slug)
+    return redirect(PAGE, member.account.slug)
 
 
 @requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_ROTATED)
 @recently_authenticated()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def rotate(request: HttpRequest, member: Member) -> HttpResponse:
     now = timezone.now()
     key = member.account.api_keys.active().first()
-    if key is None:
-        return _no_key(request, member)
-    form = RotateForm(request.POST or None, initial={"generation": key.generation})
+    form = RotateForm(request.POST or None, initial={"generation": key.generation} if key else None)
     if form.is_valid():
         try:
             # Commits, then waits until no gate can still accept the old secret (G1).
@@ -88,6 +87,8 @@ def rotate(request: HttpRequest, member: Member) -> HttpResponse:
         except api_keys.KeyNotCurrentError as refusal:
             return _too_late(request, member, refusal)
         return redirect("apikeys:api-key-previous", member.account.slug)
+    if key is None:
+        return _no_key(request, member)
     context = key_pages.before_the_end(member, key, form=form, now=now)
     return render(request, "apikeys/api_key/rotate.html", context, status=400 if form.errors else 200)
 
@@ -95,13 +96,11 @@ def rotate(request: HttpRequest, member: Member) -> HttpResponse:
 @requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_DEACTIVATED)
 @recently_authenticated()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def deactivate(request: HttpRequest, member: Member) -> HttpResponse:
     now = timezone.now()
     key = member.account.api_keys.active().first()
-    if key is None:
-        return _no_key(request, member)
-    initial = {"generation": key.generation}
+    initial = {"generation": key.generation} if key else None
     form = DeactivateForm(request.POST or None, initial=initial, account_name=member.account.name)
     if form.is_valid():
         try:
@@ -110,13 +109,15 @@ def deactivate(request: HttpRequest, member: Member) -> HttpResponse:
         except api_keys.KeyNotCurrentError as refusal:
             return _too_late(request, member, refusal)
         return redirect("apikeys:api-key-previous", member.account.slug)
+    if key is None:
+        return _no_key(request, member)
     context = key_pages.before_the_end(member, key, form=form, now=now)
     return render(request, "apikeys/api_key/deactivate.html", context, status=400 if form.errors else 200)
 
 
 def _no_key(request: HttpRequest, member: Member) -> HttpResponse:
     messages.info(request, _("This account has no active API key."))
-    return redirect("apikeys:api-key", member.account.slug)
+    return redirect(PAGE, member.account.slug)
 
 
 def _too_late(request: HttpRequest, member: Member, refusal: api_keys.KeyNotCurrentError) -> HttpResponse:
@@ -127,13 +128,20 @@ def _too_late(request: HttpRequest, member: Member, refusal: api_keys.KeyNotCurr
 @polled
 @requires(Permission.SEE_CALLS)
 @never_cache
-@require_GET
+@require_safe
 def previous(request: HttpRequest, member: Member) -> HttpResponse:
-    """The key that was rotated away or deactivated last: that it is refused, and who still presents it."""
+    """The key that was rotated away or deactivated last: that it is refused, and who still presents it.
+
+    With `?generation=`, as the page fetches itself anew: that one, whatever ended since.
+    """
+    asked = PreviousForm(request.GET)
+    if not asked.is_valid():
+        raise Http404
+    generation = asked.cleaned_data["generation"]
     ended = member.account.api_keys.ended().select_related("deactivated_by__user")
-    key = ended.first()
+    key = get_object_or_404(ended, generation=generation) if generation else ended.first()
     if key is None:
-        return redirect("apikeys:api-key", member.account.slug)
+        return redirect(PAGE, member.account.slug)
     template = (
         "apikeys/api_key/_still_presenting.html" if "HX-Request" in request.headers else "apikeys/api_key/previous.html"
     )

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
 from accounts.models import Member
@@ -22,7 +22,7 @@ from auditlog.words import why_refused
 @polled
 @requires(Permission.SEE_CALLS)
 @never_cache
-@require_GET
+@require_safe
 def log(request: HttpRequest, member: Member) -> HttpResponse:
     now = timezone.now()
     calls = usage.calls_of(member.account_id, now=now)
