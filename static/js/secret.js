@@ -8,10 +8,22 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
   const copy = form.querySelector("[data-secret-copy]");
   const status = form.parentElement.querySelector("[data-secret-status]");
   const masked = text.textContent;
+  const label = copy.querySelector("span");
+  const copyWords = label.textContent;
   let ticking = 0;
+  let resetting = 0;
+  let tick = () => {};
+  let asking = new AbortController();
+
+  const resetCopy = () => {
+    clearTimeout(resetting);
+    label.textContent = copyWords;
+  };
 
   const wipe = () => {
     clearInterval(ticking);
+    tick = () => {};
+    resetCopy();
     const hadFocus = document.activeElement === hide;
     text.textContent = masked;
     hide.hidden = true;
@@ -20,9 +32,11 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
   };
 
   const countDown = (seconds) => {
-    const hidesAt = performance.now() + seconds * 1000;
-    const tick = () => {
-      const left = Math.ceil((hidesAt - performance.now()) / 1000);
+    // By whichever clock is first: the wall's goes on while the machine sleeps, the other cannot be set back.
+    const began = { wall: Date.now(), steady: performance.now() };
+    tick = () => {
+      const passed = Math.max(Date.now() - began.wall, performance.now() - began.steady);
+      const left = Math.ceil(seconds - passed / 1000);
       if (left <= 0) {
         wipe();
         status.textContent = "";
@@ -40,6 +54,9 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
   };
 
   const fetched = async () => {
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking;
     try {
       const answer = await fetch(form.action, {
         method: "POST",
@@ -47,13 +64,15 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
         headers: { Accept: "application/json" },
         cache: "no-store",
         redirect: "error",
+        signal,
       });
       const content = await answer.json();
       if (answer.ok) return content;
-      if (content.reauthenticate) location.assign(content.reauthenticate);
+      const proveIt = content.sign_in ?? content.reauthenticate;
+      if (proveIt) location.assign(proveIt);
       else status.textContent = content.message ?? status.dataset.failed;
     } catch {
-      status.textContent = status.dataset.failed;
+      if (!signal.aborted) status.textContent = status.dataset.failed;
     }
     return null;
   };
@@ -77,19 +96,42 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
 
   copy.hidden = false;
   copy.addEventListener("click", async () => {
-    const secret = hide.hidden ? (await fetched())?.secret : text.textContent;
-    if (!secret) return;
+    let refused = false;
+    const secret = async () => {
+      const found = hide.hidden ? (await fetched())?.secret : text.textContent;
+      refused = !found;
+      return found ?? Promise.reject(new Error("There is no secret to copy."));
+    };
     try {
-      await navigator.clipboard.writeText(secret);
-      if (hide.hidden) status.textContent = status.dataset.copied;
-      else copy.querySelector("span").textContent = status.dataset.copied;
+      await write(secret);
     } catch {
-      status.textContent = status.dataset.notCopied;
+      // Where the secret was not given out, the reason stands there already.
+      if (!refused) status.textContent = status.dataset.notCopied;
+      return;
+    }
+    // While the key is shown, the status counts down; the button says it then, for a moment.
+    if (hide.hidden) {
+      status.textContent = status.dataset.copied;
+    } else {
+      label.textContent = status.dataset.copied;
+      clearTimeout(resetting);
+      resetting = setTimeout(resetCopy, 2000);
     }
   });
 
-  addEventListener("pagehide", wipe);
+  document.addEventListener("visibilitychange", () => tick());
+  addEventListener("pagehide", () => {
+    asking.abort();
+    wipe();
+  });
   addEventListener("pageshow", wipe);
+}
+
+// Safari allows copying only within the click itself, so the clipboard is given a promise; others may know no such item.
+async function write(secret) {
+  const asBlob = async () => new Blob([await secret()], { type: "text/plain" });
+  if (typeof ClipboardItem === "undefined") return navigator.clipboard.writeText(await secret());
+  return navigator.clipboard.write([new ClipboardItem({ "text/plain": asBlob() })]);
 }
 
 function visuallyHidden(words) {
