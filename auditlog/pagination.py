@@ -6,6 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 from django.core import signing
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from auditlog.models import AuditEntry, Call
 
@@ -64,5 +65,5 @@ def _read(cursor: str) -> tuple[Direction, datetime, int]:
     try:
         direction, at, pk = signing.loads(cursor, salt=SALT)
     except signing.BadSignature as error:
-        raise CursorError("This page of the log does not exist.") from error
+        raise CursorError(_("This page of the log does not exist.")) from error
     return direction, datetime.fromisoformat(at), pk

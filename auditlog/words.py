@@ -51,3 +51,22 @@ def deed(entry: AuditEntry) -> Promise | str:
     if entry.outcome != Outcome.REFUSED:
         return done
     return ATTEMPTS.get(entry.action, _now("was refused: %(action)s") % {"action": done})
+
+
+DETAILS: dict[str, Promise] = {
+    "generation": _("Generation"),
+    "replaced": _("Last four characters of the key it replaced"),
+    "role": _("Role"),
+    "before": _("Before"),
+    "after": _("After"),
+    "name": _("Name"),
+    "burst_limit": _("Calls in any 10 seconds"),
+    "daily_limit": _("Calls a day"),
+    "accounts": _("Accounts"),
+    "series": _("Series"),
+}
+
+
+def detail_name(name: str) -> Promise | str:
+    """The words for one of an entry's own facts; a fact that has none speaks for itself."""
+    return DETAILS.get(name, name.replace("_", " ").capitalize())

@@ -153,6 +153,17 @@ def test_an_entry_says_from_where_and_with_what(client: Client, ada: Member) -> 
     assert "req-17" in text
 
 
+def test_an_entry_says_what_a_change_changed_and_what_it_was_before(client: Client, account: Account) -> None:
+    operations.change_plan(account=account, burst_limit=100, daily_limit=777_000, by=SHELL, now=timezone.now())
+    entry = AuditEntry.objects.get(action=Action.ACCOUNT_PLAN_CHANGED)
+
+    text = client.get(path(ENTRY, account, entry.pk)).content.decode()
+
+    assert "<dt>Calls a day</dt><dd>777000, before: 250000</dd>" in text
+    assert "Calls in any 10 seconds" not in text
+    assert "{" not in text.partition("<main")[2].partition("</main>")[0]
+
+
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.MEMBER])
 def test_who_may_not_read_it_is_told_whom_to_ask(ada: Member, role: Role) -> None:
     member = MemberFactory.create(account=ada.account, role=role)

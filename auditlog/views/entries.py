@@ -2,8 +2,10 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from ua_parser import parse
 
 from accounts.guards import requires
@@ -12,11 +14,12 @@ from accounts.permissions import Permission
 from auditlog.filters import AuditEntryFilter, BadFilterError
 from auditlog.models import AuditEntry
 from auditlog.pagination import CursorError, page_of
+from auditlog.words import detail_name
 
 
 @requires(Permission.SEE_AUDIT_LOG)
 @never_cache
-@require_GET
+@require_safe
 def log(request: HttpRequest, member: Member) -> HttpResponse:
     try:
         narrowed = AuditEntryFilter(request, AuditEntry.objects.filter(account_id=member.account_id))
@@ -29,20 +32,29 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
 
 @requires(Permission.SEE_AUDIT_LOG)
 @never_cache
-@require_GET
+@require_safe
 def entry(request: HttpRequest, member: Member, entry_id: int) -> HttpResponse:
     shown = get_object_or_404(AuditEntry, pk=entry_id, account_id=member.account_id)
     context = {"member": member, "entry": shown, "browser": _browser(shown.user_agent), "details": _in_words(shown)}
     return render(request, "auditlog/audit_log_entry.html", context)
 
 
-def _in_words(entry: AuditEntry) -> list[tuple[str, object]]:
-    """The entry's own facts, as ("Replaced", "…abcd") pairs."""
-    return [(name.replace("_", " ").capitalize(), value) for name, value in entry.details.items()]
+def _in_words(entry: AuditEntry) -> list[tuple[Promise | str, object]]:
+    """The entry's own facts, as ("Calls a day", "250000, before 100000") pairs; what stayed the same is left out."""
+    details = dict(entry.details)
+    before, after = details.get("before"), details.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        del details["before"], details["after"]
+        changed = {name: value for name, value in after.items() if value != before.get(name)}
+        words = _("%(after)s, before: %(before)s")
+        details |= {name: words % {"after": value, "before": before.get(name, "–")} for name, value in changed.items()}
+    return [(detail_name(name), value) for name, value in details.items()]
 
 
 def _browser(user_agent: str) -> str:
     """ "Firefox on Linux", as far as it can be told."""
     found = parse(user_agent)
-    names = [part.family for part in (found.user_agent, found.os) if part is not None]
-    return " on ".join(names)
+    if found.user_agent is not None and found.os is not None:
+        return _("%(browser)s on %(system)s") % {"browser": found.user_agent.family, "system": found.os.family}
+    known = found.user_agent or found.os
+    return known.family if known is not None else ""
