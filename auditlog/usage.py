@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from auditlog.models import Call
 
@@ -81,7 +82,10 @@ def tally(calls: QuerySet[Call]) -> Tally:
 
 
 def _routes(calls: QuerySet[Call]) -> dict[tuple[str, str], list[str]]:
-    rows = calls.values_list("agent", "network", "method", "path").annotate(calls=Count("id")).order_by("-calls")
+    # The most frequent path of each caller first, then each one's second: no busy caller leaves another without routes.
+    place = Window(RowNumber(), partition_by=["agent", "network"], order_by=F("calls").desc())
+    counted = calls.values("agent", "network", "method", "path").annotate(calls=Count("id"), place=place)
+    rows = counted.order_by("place", "-calls").values_list("agent", "network", "method", "path", "calls")
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for agent, network, method, path, number in rows[:MOST_ROUTES]:
         counts[agent, network][f"{method} {NUMBER_IN_PATH.sub('{id}', path)}"] += number

@@ -77,7 +77,7 @@ def test_a_super_admin_shows_copies_and_rotates_and_the_gate_follows(visitors: V
     expect(page.get_by_role("heading", name="The API key is rotated")).to_be_visible()
 
     assert _verdict(gate, old) == 401
-    expect(page.get_by_text("Tried just now: refused.")).to_be_visible()
+    expect(page.get_by_text("Looked up just now: refused.")).to_be_visible()
     expect(page.get_by_text("0 calls accepted since")).to_be_visible()
     expect(page.locator("#still-presenting strong", has_text="nightly")).to_be_visible()  # comes by itself
 
