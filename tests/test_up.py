@@ -128,6 +128,8 @@ def test_what_it_writes_is_its_owners_alone_and_commands_know_where_it_stands(po
         if path.stat().st_mode & 0o077 and collected not in [path, *path.parents]
     ]
     assert open_to_others == []
+    described = (BASE / "docs" / "operating.md").read_text()
+    assert [path.name for path in portal.data.iterdir() if f"`{path.name.partition('.')[0]}" not in described] == []
     assert f"http://127.0.0.1:{portal.port}/" in said
 
 
