@@ -27,6 +27,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import operations
 from accounts.actors import Operator
 from accounts.models import Account, User
+from accounts.names import validate_name
 
 _signer = signing.Signer(salt="accounts.setup")
 _WHAT = "set-up"
@@ -45,8 +46,18 @@ def link() -> str | None:
 
 
 class SetUpForm(forms.Form):
-    account_name = forms.CharField(label=_("Account"), max_length=100, help_text=_("The company or team it is for."))
-    name = forms.CharField(label=_("Your name"), max_length=100, widget=forms.TextInput({"autocomplete": "name"}))
+    account_name = forms.CharField(
+        label=_("Account"),
+        max_length=100,
+        validators=[validate_name],
+        help_text=_("The company or team it is for."),
+    )
+    name = forms.CharField(
+        label=_("Your name"),
+        max_length=100,
+        validators=[validate_name],
+        widget=forms.TextInput({"autocomplete": "name"}),
+    )
     email = forms.EmailField(
         label=_("Your e-mail address"), max_length=254, widget=forms.EmailInput({"autocomplete": "email"})
     )

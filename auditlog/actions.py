@@ -21,7 +21,13 @@ class Action(TextChoices):
     ACCOUNT_CREATED = "account.created", _("created the account")
     ACCOUNT_PLAN_CHANGED = "account.plan_changed", _("changed the plan")
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
+    MEMBER_INVITED = "member.invited", _("invited somebody")
+    MEMBER_INVITATION_RESENT = "member.invitation_resent", _("sent an invitation again")
+    MEMBER_INVITATION_WITHDRAWN = "member.invitation_withdrawn", _("withdrew an invitation")
     MEMBER_JOINED = "member.joined", _("joined the account")
+    MEMBER_ROLE_CHANGED = "member.role_changed", _("changed a member’s role")
+    MEMBER_REMOVED = "member.removed", _("removed a member")
+    MEMBER_LEFT = "member.left", _("left the account")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
 
     @property
