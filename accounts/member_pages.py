@@ -1,5 +1,7 @@
 """Who is in an account: the list, another role, removing somebody, leaving."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,7 +22,7 @@ from accounts.permissions import Permission
 @require_GET
 def members(request: HttpRequest, member: Member) -> HttpResponse:
     everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
-    context = {"member": member, "everybody": everybody}
+    context: dict[str, Any] = {"member": member, "everybody": everybody}
     if member.may(Permission.MANAGE_MEMBERS):
         context["waiting"] = invitations.waiting(member.account, now=timezone.now())
     return render(request, "accounts/members.html", context)

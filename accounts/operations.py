@@ -1,6 +1,7 @@
 """What changes accounts and their people."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -46,7 +47,7 @@ def create_account(
 
 
 @transaction.atomic
-def join(*, account: Account, user: User, role: Role, by: By | None, now: datetime, **details: str) -> Member:
+def join(*, account: Account, user: User, role: Role, by: By | None, now: datetime, **details: Any) -> Member:
     """Give a person a place in the account.
 
     :param by: who added them; None: they came on their own, by invitation.

@@ -37,7 +37,7 @@ def _masked(value: Any) -> Any:
 
 
 class RequestLogMiddleware(RequestMiddleware):
-    """One line when a request starts and one when it ends: method and path. Queries and the tokens of links stay out."""
+    """One line when a request starts and one when it ends: method and path. Queries and links' tokens stay out."""
 
     @staticmethod
     def format_request(request: "HttpRequest") -> str:
