@@ -29,7 +29,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_safe_url(self, url: str | None) -> bool:
         """Whether `next` may lead there: to paths of the portal alone, never by way of a host, be it one of ours."""
-        return bool(url) and _PATH_HERE.fullmatch(url) is not None and super().is_safe_url(url)
+        return _PATH_HERE.fullmatch(url or "") is not None and super().is_safe_url(url)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """At SITE_ORIGIN, whatever host and port the request named."""

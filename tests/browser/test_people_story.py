@@ -45,7 +45,7 @@ def _link(message: EmailMessage) -> str:
     text = message.get_body(("plain",))
     assert text is not None
     (link,) = re.findall(r"https?://\S+/invitations/\S+", text.get_content())
-    return urlsplit(link).path
+    return str(urlsplit(link).path)
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -80,7 +80,7 @@ def test_from_the_mail_of_an_invitation_to_the_first_page(visitors: Visitors, ma
 
     # The list has moved them; the link is used up.
     page.reload()
-    expect(page.get_by_text("Grace")).to_be_visible()
+    expect(page.get_by_text("Grace", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Invited, not here yet")).to_have_count(0)
     stranger = visitors.page(script=script)
     stranger.goto(_link(message))
@@ -116,7 +116,7 @@ def test_a_demoted_super_admins_open_tab_can_do_nothing_any_more(visitors: Visit
     operations.change_role(member=admin, role=Role.MEMBER, by=other, now=timezone.now())
     on_key.locator("[data-secret-show]").click()
     on_rotate.get_by_role("button", name="Rotate now").click()
-    on_members.get_by_label("Role").select_option("Member")
+    on_members.get_by_role("combobox", name="Role").select_option("Member")
     on_members.get_by_role("button", name="Change the role").click()
 
     expect(on_rotate.get_by_role("heading", name="Your role does not allow this")).to_be_visible()
