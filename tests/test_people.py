@@ -146,8 +146,18 @@ def test_100_super_admins_who_end_each_other_at_once_leave_one(how: str) -> None
         assert remaining == 1
 
 
+def test_without_the_rule_an_account_would_lose_its_last_super_admin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shows that the tests above would find it."""
+    admin = SuperAdminFactory.create()
+    monkeypatch.setattr(operations, "_require_another_super_admin", lambda _member: None)
+
+    operations.leave(member=admin, now=timezone.now())
+
+    assert not admin.account.super_admins().exists()
+
+
 @pytest.mark.django_db(transaction=True)
-def test_100_times_two_super_admins_demote_each_other_and_one_remains() -> None:
+def test_100_mutual_demotions_at_once_leave_each_account_one_super_admin() -> None:
     pairs = [SuperAdminFactory.create_batch(2, account=AccountFactory.create()) for _ in range(50)]
     deeds = [deed for one, other in pairs for deed in ((one, other), (other, one))]
 
