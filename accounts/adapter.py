@@ -1,5 +1,6 @@
 """How allauth behaves here: the portal's rules at the edges that it offers."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ from accounts import operations
 from accounts.models import User
 from auditlog import origin
 from auditlog.actions import Action, Outcome
+
+# A browser drops tabs and line ends from an address and reads a backslash as a slash; two slashes begin a host.
+_PATH_HERE = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -59,3 +63,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Whom the limits count: the visitor as the audit log has it, not the proxy in front of us all."""
         address: str = origin.current.get().address or super().get_client_ip(request)
         return address
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Whether `next` may lead there: to paths of the portal alone, never by way of a host, be it one of ours."""
+        return _PATH_HERE.fullmatch(url or "") is not None and super().is_safe_url(url)

@@ -1,12 +1,17 @@
-"""What people fill in about themselves."""
+"""What people fill in about themselves and about each other."""
 
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from accounts import addresses
 from accounts.models import User
+from accounts.names import validate_name
+from accounts.permissions import Role, may_hand_on
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # Django itself has no generic forms
@@ -25,3 +30,69 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # Django itself h
         self.fields["time_zone"] = forms.ChoiceField(
             choices=zones, label=self.fields["time_zone"].label, help_text=self.fields["time_zone"].help_text
         )
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(label=_("Role"), choices=Role)
+
+    def clean_role(self) -> Role:
+        return Role(self.cleaned_data["role"])
+
+
+class AddressField(forms.CharField):
+    """One address that can be written to; not stripped of line breaks first, but refused for them."""
+
+    widget = forms.EmailInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strip=False, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        text = super().to_python(value) or ""
+        return addresses.parse(text) if text.strip() else ""
+
+
+class InviteForm(RoleForm):
+    email = AddressField(
+        label=_("E-mail address"),
+        help_text=_("One address. The invitation counts for it alone."),
+        widget=forms.EmailInput({"autocomplete": "off"}),
+    )
+
+    field_order = ("email", "role")
+
+    def __init__(self, *args: Any, inviter: Role, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = [(role.value, role.label) for role in Role if may_hand_on(inviter, role)]
+        self.fields["role"] = forms.ChoiceField(label=_("Role"), choices=offered, initial=Role.MEMBER)
+
+
+class NewPersonForm(forms.Form):
+    """Who accepts an invitation and has not been here before."""
+
+    name = forms.CharField(
+        label=_("Your name"),
+        max_length=100,
+        validators=[validate_name],
+        help_text=_("Shown to other members and in the audit log."),
+        widget=forms.TextInput({"autocomplete": "name"}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        help_text=_("At least 10 characters."),
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.email = email
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if "password" in cleaned:
+            try:
+                validate_password(cleaned["password"], User(email=self.email, name=cleaned.get("name", "")))
+            except ValidationError as refusal:
+                self.add_error("password", refusal)
+        return cleaned

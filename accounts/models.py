@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, ClassVar, Self
+from uuid import uuid4
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -193,9 +194,109 @@ class Member(models.Model):
     def target(self) -> Target:
         return Target(kind="member", id=str(self.pk), name=str(self.user), details={"role": self.role})
 
+    @property
+    def is_active(self) -> bool:
+        """As `MemberQuerySet.active()` has it."""
+        return self.left_at is None and self.user.is_active
+
     def leave(self, *, at: datetime) -> None:
         self.left_at = max(at, self.joined_at)  # a clock that was set back may still stand before the joining
         self.save(update_fields=["left_at"])
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> Self:
+        """Neither used nor withdrawn; expired ones among them."""
+        return self.filter(accepted_at__isnull=True, withdrawn_at__isnull=True)
+
+
+InvitationManager = models.Manager.from_queryset(InvitationQuerySet)
+
+
+class Invitation(models.Model):
+    """A place in an account, offered to one address, to be taken once.
+
+    The token of its link is kept as a digest alone, to be found; sending again gives it another one.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invitations")
+    email = models.EmailField(_("e-mail address"), max_length=254)
+    role = models.CharField(_("role"), max_length=16, choices=Role)
+    invited_by = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, related_name="+")  # null: an operator
+    created_at = models.DateTimeField(editable=False)
+    issue = models.UUIDField(unique=True, editable=False)  # names one mail; another with each sending
+    token_digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    sent_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, related_name="+")
+    withdrawn_at = models.DateTimeField(null=True, editable=False)
+
+    objects = InvitationManager()
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "account",
+                Lower("email"),
+                condition=Q(accepted_at__isnull=True, withdrawn_at__isnull=True),
+                name="invitation_open_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(accepted_at__isnull=True) | Q(withdrawn_at__isnull=True), name="invitation_ends_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def target(self) -> Target:
+        return Target(kind="invitation", id=str(self.pk), name=self.email, details={"role": self.role})
+
+    def is_expired(self, *, now: datetime) -> bool:
+        return now >= self.expires_at
+
+    def withdraw(self, *, at: datetime) -> None:
+        self.withdrawn_at = at
+        self.save(update_fields=["withdrawn_at"])
+
+
+class OutgoingMail(models.Model):
+    """A mail that is owed: made in the transaction of what it tells, sent by the jobs process (`accounts.outbox`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    kind = models.CharField(max_length=64)  # which composer writes it
+    about = models.CharField(max_length=64)  # what it speaks of, in that composer's words
+    to = models.EmailField(max_length=254)
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField()  # not to be tried before
+    claimed_until = models.DateTimeField(null=True)  # somebody is sending it, until then
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    dropped_at = models.DateTimeField(null=True)  # was not due any more when its turn came
+
+    class Meta:
+        verbose_name = _("outgoing mail")
+        verbose_name_plural = _("outgoing mails")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "about", "to"], name="outgoingmail_once"),
+            models.CheckConstraint(
+                condition=Q(sent_at__isnull=True) | Q(dropped_at__isnull=True), name="outgoingmail_ends_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(sent_at__isnull=True, dropped_at__isnull=True),
+                name="outgoingmail_owed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.about}"
 
 
 class Revision(models.Model):

@@ -10,9 +10,25 @@ from django.utils.translation import gettext as _
 from accounts import revisions
 from accounts.actors import By, Operator, Person
 from accounts.models import Account, Member, User
-from accounts.permissions import Role
+from accounts.permissions import Permission, Role
 from auditlog import journal
 from auditlog.actions import Action, Outcome
+
+
+class PeopleError(Exception):
+    """Why nobody's place was changed, in words for whoever asked."""
+
+
+class NotAMemberError(PeopleError):
+    """They have left, or been removed."""
+
+
+class NotAllowedError(PeopleError):
+    """Who asks may not do it, or may not any more."""
+
+
+class LastSuperAdminError(PeopleError):
+    """The account would be left without an active super admin (G12)."""
 
 
 @transaction.atomic
@@ -32,10 +48,93 @@ def create_account(
 
 
 @transaction.atomic
-def join(*, account: Account, user: User, role: Role, by: By, now: datetime) -> Member:
+def join(*, account: Account, user: User, role: Role, by: By | None, now: datetime, **details: Any) -> Member:
+    """Give a person a place in the account.
+
+    :param by: who added them; None: they came on their own, by invitation.
+    """
     member = Member.objects.create(account=account, user=user, role=role, joined_at=now)
-    journal.record(Action.MEMBER_JOINED, of=account, by=by, target=member, at=now)
+    journal.record(Action.MEMBER_JOINED, of=account, by=by or member, target=member, at=now, **details)
     return member
+
+
+@transaction.atomic
+def change_role(*, member: Member, role: Role, by: By, now: datetime) -> Member:
+    """Give a member another role, from their next request on.
+
+    :raises PeopleError: if they have left, if `by` may not, or if no super admin would remain.
+    """
+    current = _alone_with(member)
+    require_manager(by, account=current.account)
+    before = current.role
+    if role == before:
+        return current
+    if before == Role.SUPER_ADMIN:
+        _require_another_super_admin(current)
+    current.role = role
+    current.save(update_fields=["role"])
+    journal.record(Action.MEMBER_ROLE_CHANGED, of=current.account, by=by, target=current, at=now, previous_role=before)
+    return current
+
+
+@transaction.atomic
+def remove(*, member: Member, by: By, now: datetime) -> None:
+    """End a member's place in the account, from their next request on.
+
+    :raises PeopleError: if they have left, if `by` may not, or if no super admin would remain.
+    """
+    current = _alone_with(member)
+    require_manager(by, account=current.account)
+    _end(current, by=by, action=Action.MEMBER_REMOVED, now=now)
+
+
+@transaction.atomic
+def leave(*, member: Member, now: datetime) -> None:
+    """Give up one's own place in the account.
+
+    :raises PeopleError: if it has ended already, or if no super admin would remain.
+    """
+    current = _alone_with(member)
+    _end(current, by=current, action=Action.MEMBER_LEFT, now=now)
+
+
+def require_manager(by: By, *, account: Account) -> None:
+    """Ask the store, with the account locked, whether `by` may still manage its members.
+
+    :raises NotAllowedError: if not: somebody else may have been faster.
+    """
+    if not isinstance(by, Member):
+        return
+    current = account.members.active().filter(pk=by.pk).first()
+    if current is None or not current.may(Permission.MANAGE_MEMBERS):
+        raise NotAllowedError(_("Only super admins of this account can do this. You are none any more."))
+
+
+def _alone_with(member: Member) -> Member:
+    """The member as they are now, with the account locked: nobody else changes its people until commit.
+
+    :raises NotAMemberError: if they have left.
+    """
+    member.account.lock()
+    current = Member.objects.active().select_related("account", "user").filter(pk=member.pk).first()
+    if current is None:
+        raise NotAMemberError(_("%(person)s is no member of this account any more.") % {"person": member})
+    return current
+
+
+def _end(current: Member, *, by: By, action: Action, now: datetime) -> None:
+    if current.role == Role.SUPER_ADMIN:
+        _require_another_super_admin(current)
+    current.leave(at=max(now, current.joined_at))
+    journal.record(action, of=current.account, by=by, target=current, at=now)
+
+
+def _require_another_super_admin(member: Member) -> None:
+    if not member.account.super_admins().exclude(pk=member.pk).exists():
+        raise LastSuperAdminError(
+            _("%(person)s is the only super admin of this account. Make somebody else super admin first.")
+            % {"person": member}
+        )
 
 
 @transaction.atomic

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     MANAGE_API_KEY = "manage_api_key"  # show, create, rotate, deactivate
     SEE_CALLS = "see_calls"
     SEE_AUDIT_LOG = "see_audit_log"
+    MANAGE_MEMBERS = "manage_members"  # invite, change roles, remove
 
 
 _EVERYBODY = frozenset({Permission.SEE_ACCOUNT})
@@ -28,3 +29,8 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _EVERYBODY | {Permission.SEE_CALLS, Permission.SEE_AUDIT_LOG},
     Role.MEMBER: _EVERYBODY,
 }
+
+
+def may_hand_on(own: Role, other: Role) -> bool:
+    """Whether who has the one role may give the other: nothing that they may not do themselves."""
+    return GRANTS[other] <= GRANTS[own]

@@ -1,4 +1,4 @@
-"""Where a person lands, the accounts they may open, who is in them, and the person's own settings."""
+"""Where a person lands, the accounts they may open, and the person's own settings."""
 
 from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
@@ -39,14 +39,6 @@ def choose(request: HttpRequest) -> HttpResponse:
 @require_safe
 def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
     return redirect("apikeys:api-key", member.account.slug)
-
-
-@requires(Permission.SEE_ACCOUNT)
-@never_cache
-@require_safe
-def members(request: HttpRequest, member: Member) -> HttpResponse:
-    everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
-    return render(request, "accounts/members.html", {"member": member, "everybody": everybody})
 
 
 @login_required

@@ -17,6 +17,7 @@ app = Celery("keyportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
+    "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 5.0, "options": {"expires": 5.0}},
     "prune-calls": {"task": "auditlog.tasks.prune_calls", "schedule": crontab(minute="17")},
     "prune-changes": {"task": "accounts.tasks.prune_changes", "schedule": crontab(minute="47")},
 }

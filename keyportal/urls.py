@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import setup
+from accounts import invitation_pages, setup
 from accounts import views as people
 from keyportal import health
 
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/<slug:slug>/", include("auditlog.urls")),
     path("", include("apikeys.account_api.urls")),
     path("set-up/<str:token>/", setup.set_up, name="set-up"),
+    path("invitations/<str:token>/", invitation_pages.accept, name="invitation"),
     path("admin/", admin.site.urls),
     path("livez", health.livez),
     path("readyz", health.readyz),

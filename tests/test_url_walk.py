@@ -14,7 +14,7 @@ from accounts.models import Account
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
-from tests.factories import ApiKeyFactory, MemberFactory, SuperAdminFactory, UserFactory
+from tests.factories import ApiKeyFactory, InvitationFactory, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import admin_of, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -23,6 +23,12 @@ pytestmark = pytest.mark.django_db
 ACCOUNT_PAGES = {
     "accounts:account": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
+    "accounts:members-leave": (Permission.SEE_ACCOUNT, "GET"),
+    "accounts:members-invite": (Permission.MANAGE_MEMBERS, "GET"),
+    "accounts:members-role": (Permission.MANAGE_MEMBERS, "GET"),
+    "accounts:members-remove": (Permission.MANAGE_MEMBERS, "GET"),
+    "accounts:invitation-send-again": (Permission.MANAGE_MEMBERS, "POST"),
+    "accounts:invitation-withdraw": (Permission.MANAGE_MEMBERS, "POST"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key-create": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-show": (Permission.MANAGE_API_KEY, "POST"),
@@ -35,7 +41,7 @@ ACCOUNT_PAGES = {
 }
 # Not of any one account; each is tested where it is at home. Those that end in * by their beginning.
 ELSEWHERE = {
-    *("home", "profile", "theme", "accounts:choose", "set-up"),
+    *("home", "profile", "theme", "accounts:choose", "set-up", "invitation"),
     *("account_*", "admin:*", "account-api:*", "account_api:*"),
     *("livez", "readyz", "metrics"),
 }
@@ -58,6 +64,10 @@ def _address(name: str, account: Account) -> str:
     if name == "auditlog:audit-log-entry":
         entry = AuditEntry.objects.filter(account_id=account.pk).latest("id")
         return reverse(name, args=[account.slug, entry.pk])
+    if name in {"accounts:members-role", "accounts:members-remove"}:
+        return reverse(name, args=[account.slug, account.members.earliest("id").pk])
+    if name.startswith("accounts:invitation-"):
+        return reverse(name, args=[account.slug, account.invitations.get().pk])
     return reverse(name, args=[account.slug])
 
 
@@ -71,8 +81,9 @@ ASKED = [(name, method) for name, (_, own) in ACCOUNT_PAGES.items() for method i
 
 @pytest.fixture
 def account() -> Account:
-    """One with an active key, an ended one, and entries."""
+    """One with an active key, an ended one, entries, and an invitation."""
     key = ApiKeyFactory.create()
+    InvitationFactory.create(account=key.account, invited_by=admin_of(key))
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
     return key.account
 

@@ -9,14 +9,21 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from accounts import setup
+from accounts import invitations, setup
 from accounts.models import Account, Member
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
 from tests.browser.conftest import Visitors
-from tests.factories import AccountFactory, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory
+from tests.factories import (
+    AccountFactory,
+    ApiKeyFactory,
+    CallFactory,
+    InvitationFactory,
+    MemberFactory,
+    SuperAdminFactory,
+)
 from tests.visitors import path
 
 PHONE, DESKTOP = 390, 1280
@@ -36,6 +43,8 @@ def busy() -> Account:
     for role in (Role.DEVELOPER, Role.AUDITOR, Role.MEMBER):
         MemberFactory.create(account=account, role=role, user__email=f"{role}@{'very-' * 9}long.example")
     MemberFactory.create(user=admin.user, role=Role.MEMBER)
+    InvitationFactory.create(account=account, invited_by=admin, email=f"guest@{'very-' * 9}long.example")
+    InvitationFactory.create(account=account, invited_by=None, created_at=timezone.now() - 8 * DAY)
     rotated_at = timezone.now() - 203 * DAY
     old = ApiKeyFactory.create(account=account, created_by=admin, created_at=rotated_at - 180 * DAY)
     api_keys.rotate_api_key(account=account, generation=1, by=admin, now=rotated_at)
@@ -69,12 +78,14 @@ def _problems(page: Page, address: str) -> list[str]:
 def test_the_pages_of_an_account(visitors: Visitors, busy: Account, theme: str) -> None:
     page = visitors.page(busy.super_admins().get(), theme=theme)
     entry = AuditEntry.objects.filter(account_id=busy.pk).latest("id")
+    developer = busy.members.get(role=Role.DEVELOPER)
     calls = path("auditlog:calls", busy)
     addresses = [
         *(path(f"apikeys:api-key{page}", busy) for page in ("", "-rotate", "-deactivate", "-previous")),
         *(calls, f"{calls}?follow=1", f"{calls}?path=nothing", f"{calls}?color=red"),
         *(path("auditlog:audit-log", busy), path("auditlog:audit-log-entry", busy, entry.pk)),
-        path("accounts:members", busy),
+        *(path(f"accounts:members{page}", busy) for page in ("", "-invite", "-leave")),
+        *(path(f"accounts:members-{page}", busy, developer.pk) for page in ("role", "remove")),
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
@@ -132,6 +143,21 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors, theme: st
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
+
+    assert not problems
+
+
+@THEMES
+def test_the_pages_that_an_invitation_opens(visitors: Visitors, busy: Account, theme: str) -> None:
+    new, void = (f"/invitations/{invitations.token_of(one.issue)}/" for one in busy.invitations.order_by("-created_at"))
+    member = busy.members.get(role=Role.MEMBER)
+    known = InvitationFactory.create(email=member.user.email)
+    to_them = f"/invitations/{invitations.token_of(known.issue)}/"
+    asked = [(None, new), (None, void), (None, to_them), (member, to_them), (member, new)]
+
+    problems = [
+        problem for person, address in asked for problem in _problems(visitors.page(person, theme=theme), address)
+    ]
 
     assert not problems
 

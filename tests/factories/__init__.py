@@ -1,7 +1,8 @@
 """Rows for tests, made as the operations make them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,8 @@ import factory
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
-from accounts.models import Account, Member, User
+from accounts import invitations
+from accounts.models import Account, Invitation, Member, User
 from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey
@@ -52,6 +54,23 @@ class MemberFactory(factory.django.DjangoModelFactory[Member]):
 
 class SuperAdminFactory(MemberFactory):
     role = Role.SUPER_ADMIN
+
+
+class InvitationFactory(factory.django.DjangoModelFactory[Invitation]):
+    """One that was sent an hour ago; its link: `invitations.link_of(…)`."""
+
+    class Meta:
+        model = Invitation
+
+    account = factory.SubFactory(AccountFactory)
+    invited_by = factory.SubFactory(SuperAdminFactory, account=factory.SelfAttribute("..account"))
+    email = factory.Sequence(lambda n: f"guest{n}@acme.example")
+    role = Role.MEMBER
+    issue = factory.LazyFunction(uuid4)
+    token_digest = factory.LazyAttribute(lambda one: sha256(invitations.token_of(one.issue).encode()).digest())
+    created_at = factory.LazyFunction(lambda: timezone.now() - timedelta(hours=1))
+    sent_at = factory.SelfAttribute("created_at")
+    expires_at = factory.LazyAttribute(lambda one: one.sent_at + invitations.LASTS)
 
 
 class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):

@@ -1,0 +1,176 @@
+"""Mails that are owed: in the transaction of what they tell, sent once, and again after a failure (G6)."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.core import mail as mailbox
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from accounts import outbox
+from accounts.models import OutgoingMail
+from accounts.tasks import send_mails
+from tests.clients.server import free_port
+from tests.factories import NOW
+
+pytestmark = pytest.mark.django_db
+
+MINUTE = timedelta(minutes=1)
+
+
+@outbox.composes("tests.greeting")
+def greeting(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+    """A mail as plain as they come; to nobody about "nothing"."""
+    if mail.about == "nothing":
+        return None
+    return EmailMultiAlternatives("Good day", mail.about, to=[mail.to], headers={"Message-ID": f"<{mail.id}@test>"})
+
+
+def owe(about: str = "the weather", to: str = "ada@acme.example") -> OutgoingMail:
+    with transaction.atomic():
+        outbox.add("tests.greeting", about=about, to=to, now=NOW)
+    return OutgoingMail.objects.get(about=about, to=to)
+
+
+def send_all(now: datetime = NOW) -> None:
+    while outbox.send_next(now=now):
+        pass
+
+
+class MailServer:
+    """A mail server that takes what comes, or refuses it while told to."""
+
+    def __init__(self) -> None:
+        self.received: list[Envelope] = []
+        self.refuses = False
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- aiosmtpd's
+        if self.refuses:
+            return "451 Later"
+        self.received.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture
+def mail_server(settings: Settings) -> Iterator[MailServer]:
+    port = free_port()
+    handler = MailServer()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+    yield handler
+    controller.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_owed_outside_a_transaction_is_a_mistake() -> None:
+    with pytest.raises(RuntimeError, match="share the transaction"):
+        outbox.add("tests.greeting", about="x", to="ada@acme.example", now=NOW)
+
+
+def test_what_is_rolled_back_owes_nothing() -> None:
+    with transaction.atomic():
+        outbox.add("tests.greeting", about="x", to="ada@acme.example", now=NOW)
+        transaction.set_rollback(True)
+
+    assert not OutgoingMail.objects.exists()
+
+
+def test_the_same_mail_is_owed_once() -> None:
+    owe()
+    owe()
+
+    send_all()
+    send_all()
+
+    assert len(mailbox.outbox) == 1
+
+
+def test_the_clock_s_task_sends_what_is_due() -> None:
+    owe()
+
+    send_mails()
+
+    assert [message.to for message in mailbox.outbox] == [["ada@acme.example"]]
+
+
+def test_a_mail_that_nobody_needs_any_more_is_dropped() -> None:
+    mail = owe(about="nothing")
+
+    send_all()
+
+    mail.refresh_from_db()
+    assert (mail.sent_at, mail.dropped_at) == (None, NOW)
+    assert not mailbox.outbox
+
+
+def test_after_a_refusal_of_the_mail_server_it_is_tried_again_later(mail_server: MailServer) -> None:
+    mail = owe()
+    mail_server.refuses = True
+    send_all()
+    mail_server.refuses = False
+
+    send_all(NOW + outbox.FIRST_PAUSE - timedelta(seconds=1))
+    too_early = len(mail_server.received)
+    send_all(NOW + outbox.FIRST_PAUSE)
+
+    mail.refresh_from_db()
+    assert too_early == 0
+    assert len(mail_server.received) == 1
+    assert f"Message-ID: <{mail.id}@test>".encode() in (mail_server.received[0].original_content or b"")
+    assert (mail.attempts, mail.sent_at) == (2, NOW + outbox.FIRST_PAUSE)
+
+
+def test_a_mail_server_that_is_gone_loses_nothing(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    mail = owe()
+
+    for attempt in range(12):
+        send_all(NOW + attempt * outbox.LONGEST_PAUSE)
+
+    mail.refresh_from_db()
+    assert (mail.sent_at, mail.attempts) == (None, 12)
+    assert mail.due_at == NOW + 11 * outbox.LONGEST_PAUSE + outbox.LONGEST_PAUSE
+
+
+def test_what_a_worker_that_died_had_claimed_is_sent_when_its_lease_ends() -> None:
+    mail = owe()
+    OutgoingMail.objects.update(claimed_until=NOW + outbox.LEASE, attempts=1)
+
+    send_all(NOW + outbox.LEASE - MINUTE)
+    before = len(mailbox.outbox)
+    send_all(NOW + outbox.LEASE)
+
+    mail.refresh_from_db()
+    assert before == 0
+    assert mail.sent_at == NOW + outbox.LEASE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_workers_at_once_each_mail_is_sent_by_one(mail_server: MailServer) -> None:
+    for number in range(40):
+        owe(about=str(number))
+
+    def work(_: int) -> None:
+        try:
+            send_all()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+
+    ids = sorted(line for one in mail_server.received for line in _message_ids(one))
+    assert ids == sorted(f"<{mail.id}@test>" for mail in OutgoingMail.objects.all())
+
+
+def _message_ids(envelope: Envelope) -> list[str]:
+    lines = (envelope.original_content or b"").decode().splitlines()
+    return [line.removeprefix("Message-ID: ") for line in lines if line.startswith("Message-ID: ")]
