@@ -25,3 +25,28 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # Django itself h
         self.fields["time_zone"] = forms.ChoiceField(
             choices=zones, label=self.fields["time_zone"].label, help_text=self.fields["time_zone"].help_text
         )
+
+
+class PlanForm(forms.Form):
+    """An account's limits, as an operator sets them."""
+
+    burst_limit = forms.IntegerField(label=_("Calls in any 10 seconds"), min_value=0, max_value=10**9)
+    daily_limit = forms.IntegerField(label=_("Calls a day"), min_value=0, max_value=10**12)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=200,
+        widget=forms.TextInput({"autocomplete": "off", "size": "80"}),
+        help_text=_("Those who may read the account’s audit log read it there."),
+    )
+
+
+class OperatorForm(forms.Form):
+    email = forms.EmailField(
+        label=_("E-mail address"),
+        max_length=254,
+        widget=forms.EmailInput({"autocomplete": "off", "size": "60"}),
+        help_text=_("Of somebody who signs in here, or of somebody new, who then chooses a password."),
+    )

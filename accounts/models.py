@@ -36,6 +36,24 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def find_or_make(self, email: str) -> "User":
+        """The person with this address; if there is none, a new one, who chooses a password by "forgot password".
+
+        :raises ValidationError: for what is not an e-mail address.
+        """
+        known = self.filter(email__iexact=email).first()
+        return known if known is not None else self._make_without_password(email)
+
+    def _make_without_password(self, email: str) -> "User":
+        person = self.model(email=self.normalize_email(email))
+        person.set_unusable_password()
+        person.full_clean(exclude=["password"])
+        person.save(using=self._db)
+        return person
+
+    def operators(self) -> models.QuerySet["User"]:
+        return self.filter(is_staff=True, is_active=True).order_by("email")
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
 
@@ -68,6 +86,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return str(self)
+
+    @property
+    def target(self) -> Target:
+        return Target(kind="user", id=str(self.pk), name=str(self), details={"email": self.email})
 
 
 class Account(models.Model):

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
 
 from accounts import setup
-from accounts.models import Account, Member
+from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
@@ -86,10 +87,12 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account, theme: str) 
 def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: Account, theme: str) -> None:
     member = busy.members.get(role=Role.MEMBER)
     newcomer = SuperAdminFactory.create()
+    suspended = MemberFactory.create(account__state=Account.State.SUSPENDED)
     asked: list[tuple[Member, str]] = [
         (member, path("apikeys:api-key", busy)),
         (member, path("auditlog:calls", busy)),  # 403, and whom to ask
         (newcomer, path("apikeys:api-key", newcomer.account)),
+        (suspended, path("accounts:members", suspended.account)),
         (newcomer, path("auditlog:calls", newcomer.account)),
     ]
 
@@ -97,6 +100,26 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
         problem for person, address in asked for problem in _problems(visitors.page(person, theme=theme), address)
     ]
 
+    assert not problems
+
+
+@THEMES
+def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Account, theme: str) -> None:
+    operator = busy.super_admins().get()
+    User.objects.filter(pk=operator.user_id).update(is_staff=True)
+    page = visitors.page(operator, theme=theme)
+    addresses = [
+        *(reverse(f"admin:accounts_account_{deed}", args=[busy.pk]) for deed in ("plan", "suspend", "close", "reopen")),
+        reverse("admin:accounts_user_add_operator"),
+        reverse("admin:accounts_user_remove_operator", args=[operator.user_id]),
+    ]
+    for address in addresses:
+        page.goto(address)
+    assert not visitors.complaints
+
+    problems = [problem for address in addresses for problem in _problems(page, address)]
+
+    visitors.complaints.clear()  # axe reads the admin's style sheets by a style of its own, which the policy refuses
     assert not problems
 
 
