@@ -15,7 +15,7 @@ from accounts import themes
 from accounts.forms import ProfileForm
 from accounts.guards import requires
 from accounts.models import Member, User
-from accounts.permissions import Permission
+from accounts.permissions import GRANTS, Permission, Role
 
 
 @require_GET
@@ -46,6 +46,15 @@ def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG0
 def members(request: HttpRequest, member: Member) -> HttpResponse:
     everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
     return render(request, "accounts/members.html", {"member": member, "everybody": everybody})
+
+
+@requires(Permission.SEE_ACCOUNT)
+@never_cache
+@require_GET
+def roles(request: HttpRequest, member: Member) -> HttpResponse:
+    """The table of permissions, as it stands in code."""
+    table = [(permission, [(role, permission in GRANTS[role]) for role in Role]) for permission in Permission]
+    return render(request, "accounts/roles.html", {"member": member, "roles": list(Role), "table": table})
 
 
 @login_required

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
 ACCOUNT_PAGES = {
     "accounts:account": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
+    "accounts:members-roles": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key-create": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-show": (Permission.MANAGE_API_KEY, "POST"),

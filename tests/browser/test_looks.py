@@ -75,7 +75,7 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account, theme: str) 
         *(path(f"apikeys:api-key{page}", busy) for page in ("", "-rotate", "-deactivate", "-previous")),
         *(calls, f"{calls}?follow=1", f"{calls}?path=nothing", f"{calls}?color=red"),
         *(path("auditlog:audit-log", busy), path("auditlog:audit-log-entry", busy, entry.pk)),
-        path("accounts:members", busy),
+        *(path("accounts:members", busy), path("accounts:members-roles", busy)),
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
