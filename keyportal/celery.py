@@ -18,5 +18,6 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "prune-calls": {"task": "auditlog.tasks.prune_calls", "schedule": crontab(minute="17")},
+    "tell-of-old-keys": {"task": "apikeys.tasks.tell_of_old_keys", "schedule": crontab(minute="27")},
     "prune-changes": {"task": "accounts.tasks.prune_changes", "schedule": crontab(minute="47")},
 }

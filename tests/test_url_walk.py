@@ -36,7 +36,7 @@ ACCOUNT_PAGES = {
 }
 # Not of any one account; each is tested where it is at home. Those that end in * by their beginning.
 ELSEWHERE = {
-    *("home", "profile", "theme", "accounts:choose", "set-up"),
+    *("home", "profile", "theme", "accounts:choose", "set-up", "notices", "notices-read", "notice-read"),
     *("account_*", "admin:*", "account-api:*", "account_api:*"),
     *("livez", "readyz", "metrics"),
 }

@@ -15,6 +15,7 @@ from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
+from apikeys.operations.old_keys import tell_of_old_keys
 from auditlog.models import AuditEntry
 from tests.browser.conftest import Visitors
 from tests.factories import AccountFactory, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory
@@ -92,6 +93,7 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
         (member, path("apikeys:api-key", busy)),
         (member, path("auditlog:calls", busy)),  # 403, and whom to ask
         (newcomer, path("apikeys:api-key", newcomer.account)),
+        (suspended, "/notices/"),
         (suspended, path("accounts:members", suspended.account)),
         (newcomer, path("auditlog:calls", newcomer.account)),
     ]
@@ -126,8 +128,10 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
 @THEMES
 def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) -> None:
     page = visitors.page(busy.super_admins().get(), theme=theme)
+    tell_of_old_keys(now=timezone.now())
     addresses = [
         "/accounts/",
+        "/notices/",
         "/profile/",
         "/auth/password/change/",
         "/auth/reauthenticate/",
