@@ -43,6 +43,10 @@ class ReasonForm(forms.Form):
     )
 
 
+class AccessRequestForm(forms.Form):
+    reason = forms.CharField(max_length=200)
+
+
 class OperatorForm(forms.Form):
     email = forms.EmailField(
         label=_("E-mail address"),

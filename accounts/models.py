@@ -198,6 +198,40 @@ class Member(models.Model):
         self.save(update_fields=["left_at"])
 
 
+class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
+    def open(self) -> Self:
+        """Not ended, of members who are still there and still may not."""
+        there = self.filter(ended_at__isnull=True, member__left_at__isnull=True, member__user__is_active=True)
+        return there.exclude(member__role=Role.SUPER_ADMIN)
+
+
+AccessRequestManager = models.Manager.from_queryset(AccessRequestQuerySet)
+
+
+class AccessRequest(models.Model):
+    """That a member asked for access to the API key."""
+
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="access_requests")
+    reason = models.CharField(max_length=200)
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(Member, null=True, on_delete=models.PROTECT, related_name="+")  # null: asked again
+
+    objects = AccessRequestManager()
+
+    class Meta:
+        verbose_name = _("request for access")
+        verbose_name_plural = _("requests for access")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["member"], condition=Q(ended_at__isnull=True), name="accessrequest_one_open_per_member"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"request for access of {self.member_id}"
+
+
 class NoticeQuerySet(models.QuerySet["Notice"]):
     def visible_to(self, user: User) -> Self:
         """The person's own, of accounts that they are still in."""

@@ -68,7 +68,8 @@ def _event(kind: Notice.Kind, event: str) -> str:
 
 
 def sentence(notice: Notice) -> str:
-    return str(SENTENCES[notice.kind]) % notice.facts
+    words: str = str(SENTENCES[notice.kind]) % notice.facts
+    return words
 
 
 def page_of(notice: Notice) -> str:

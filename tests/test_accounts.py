@@ -44,7 +44,7 @@ def test_every_role_is_in_the_table_and_only_super_admins_manage_the_key() -> No
 
 
 def test_every_permission_says_in_words_of_its_own_what_it_allows() -> None:
-    assert not [each for each in Permission if each.label == each.name.replace("_", " ").title()]
+    assert not [each for each in Permission if str(each.label) == each.name.replace("_", " ").title()]
 
 
 def test_an_account_in_a_time_zone_that_does_not_exist_is_refused() -> None:

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts import access_requests
+from accounts.models import AccessRequest, Account
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.django_db
 # name of an account's page -> (what it takes, method)
 ACCOUNT_PAGES = {
     "accounts:account": (Permission.SEE_ACCOUNT, "GET"),
+    "accounts:access-request": (Permission.SEE_ACCOUNT, "POST"),
+    "accounts:access-request-dismiss": (Permission.MANAGE_API_KEY, "POST"),
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members-roles": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
@@ -59,6 +62,8 @@ def _address(name: str, account: Account) -> str:
     if name == "auditlog:audit-log-entry":
         entry = AuditEntry.objects.filter(account_id=account.pk).latest("id")
         return reverse(name, args=[account.slug, entry.pk])
+    if name == "accounts:access-request-dismiss":
+        return reverse(name, args=[account.slug, AccessRequest.objects.get(member__account=account).pk])
     return reverse(name, args=[account.slug])
 
 
@@ -68,9 +73,10 @@ def _ask(client: Client, name: str, account: Account) -> int:
 
 @pytest.fixture
 def account() -> Account:
-    """One with an active key, an ended one, and entries."""
+    """One with an active key, an ended one, entries, and a request for access."""
     key = ApiKeyFactory.create()
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
+    access_requests.ask_for_key(member=MemberFactory.create(account=key.account), reason="x", now=timezone.now())
     return key.account
 
 

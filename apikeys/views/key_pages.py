@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from accounts import revisions
-from accounts.models import Member
+from accounts import access_requests, revisions
+from accounts.models import AccessRequest, Member
 from accounts.permissions import Permission
 from apikeys.gate import direct
 from apikeys.models import ApiKey
@@ -37,6 +37,7 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
     newest = keys[0] if keys else None
     key = newest if newest is not None and newest.is_active else None
     ended = next((one for one in keys if not one.is_active), None)
+    manages = member.may(Permission.MANAGE_API_KEY)
     return {
         "member": member,
         "key": key,
@@ -44,7 +45,9 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
         "now": now,
         "age": _age(key, now=now) if key else None,
         "last_use": LastUse.objects.filter(credential_id=key.id).first() if key else None,
-        "super_admins": [] if member.may(Permission.MANAGE_API_KEY) else member.account.super_admins(),
+        "super_admins": [] if manages else member.account.super_admins(),
+        "asked": None if manages else access_requests.asked_lately(member, now=now),
+        "requests": _requests(member) if manages else [],
         "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
         "mask": _mask(),
     }
@@ -75,6 +78,12 @@ def after_the_end(member: Member, key: ApiKey, *, now: datetime) -> dict[str, An
         "proof": _prove(key, now=now),
         "now": now,
     }
+
+
+def _requests(member: Member) -> list[AccessRequest]:
+    """Who asks the account's super admins for access, the oldest first."""
+    theirs = AccessRequest.objects.open().filter(member__account=member.account)
+    return list(theirs.select_related("member__user").order_by("asked_at"))
 
 
 def _mask() -> str:

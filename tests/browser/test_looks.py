@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from accounts import setup
+from accounts import access_requests, setup
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys.models import ApiKey
@@ -41,6 +41,7 @@ def busy() -> Account:
     rotated_at = timezone.now() - 203 * DAY
     old = ApiKeyFactory.create(account=account, created_by=admin, created_at=rotated_at - 180 * DAY)
     api_keys.rotate_api_key(account=account, generation=1, by=admin, now=rotated_at)
+    access_requests.ask_for_key(member=account.members.get(role=Role.DEVELOPER), reason="x" * 200, now=timezone.now())
     _calls(account, old, account.api_keys.active().get())
     return account
 
