@@ -161,6 +161,7 @@ class Member(models.Model):
     role = models.CharField(_("role"), max_length=16, choices=Role)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     left_at = models.DateTimeField(null=True, editable=False)
+    first_steps_dismissed_at = models.DateTimeField(null=True, editable=False)
 
     objects = MemberManager()
 
@@ -196,6 +197,11 @@ class Member(models.Model):
     def leave(self, *, at: datetime) -> None:
         self.left_at = at
         self.save(update_fields=["left_at"])
+
+    def dismiss_first_steps(self, *, at: datetime) -> None:
+        """Show this person the account's first steps no more."""
+        self.first_steps_dismissed_at = at
+        self.save(update_fields=["first_steps_dismissed_at"])
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):

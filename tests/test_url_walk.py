@@ -28,6 +28,7 @@ ACCOUNT_PAGES = {
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members-roles": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
+    "apikeys:first-steps-dismiss": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-create": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-show": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-rotate": (Permission.MANAGE_API_KEY, "GET"),

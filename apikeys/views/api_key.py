@@ -30,6 +30,13 @@ def page(request: HttpRequest, member: Member) -> HttpResponse:
 
 
 @require_POST
+@requires(Permission.MANAGE_API_KEY)
+def dismiss_first_steps(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
+    member.dismiss_first_steps(at=timezone.now())
+    return redirect("apikeys:api-key", member.account.slug)
+
+
+@require_POST
 @requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_CREATED)
 @recently_authenticated(come_back_to="apikeys:api-key")
 def create(request: HttpRequest, member: Member) -> HttpResponse:

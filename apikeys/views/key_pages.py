@@ -13,6 +13,7 @@ from accounts.permissions import Permission
 from apikeys.gate import direct
 from apikeys.models import ApiKey
 from apikeys.models.api_key import ROTATE_AFTER
+from apikeys.views import first_steps
 from auditlog import usage
 from auditlog.actions import Category
 from auditlog.models import AuditEntry, LastUse
@@ -48,6 +49,7 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
         "super_admins": [] if manages else member.account.super_admins(),
         "asked": None if manages else access_requests.asked_lately(member, now=now),
         "requests": _requests(member) if manages else [],
+        "first_steps": first_steps.of(member, has_had_a_key=newest is not None),
         "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
         "mask": _mask(),
     }
