@@ -38,7 +38,8 @@ def _call(key: ApiKey) -> None:
 def _enrol(member: Member) -> None:
     """A second factor, where the portal knows them."""
     if apps.is_installed("allauth.mfa"):
-        apps.get_model("mfa", "Authenticator")._default_manager.create(user=member.user, type="totp", data={})  # noqa: SLF001 -- Django's documented name
+        authenticator = apps.get_app_config("mfa").get_model("Authenticator")
+        authenticator._default_manager.create(user=member.user, type="totp", data={})  # noqa: SLF001 -- Django's documented name
 
 
 def test_a_new_account_has_everything_before_it() -> None:

@@ -32,7 +32,7 @@ def _second_factor(member: Member) -> list[Step]:
     """Where the portal knows second factors."""
     if not apps.is_installed("allauth.mfa"):
         return []
-    theirs = apps.get_model("mfa", "Authenticator")._default_manager.filter(user=member.user)  # noqa: SLF001 -- Django's documented name
+    theirs = apps.get_app_config("mfa").get_model("Authenticator")._default_manager.filter(user=member.user)  # noqa: SLF001 -- Django's documented name
     done = theirs.exclude(type="recovery_codes").exists()
     why = _("A password that somebody else has learned then opens nothing.")
     return [Step(_("Set up a second factor for yourself"), why, done, reverse("mfa_index"))]
