@@ -1,10 +1,15 @@
-"""Accounts and people, for operators. Signing in to the admin goes through the portal's own sign-in."""
+"""Accounts and people, for operators: to read, and to change by operations.
+
+Signing in to the admin goes through the portal's own sign-in.
+"""
 
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.urls import URLPattern, path
 
+from accounts import operator_pages
 from accounts.models import Account, Member, User
 from auditlog.admin import ReadOnlyAdmin
 
@@ -20,12 +25,29 @@ class AccountAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     search_fields = ("name", "slug", "number")
 
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("<int:pk>/plan/", operator_pages.plan, name="accounts_account_plan"),
+            path("<int:pk>/suspend/", operator_pages.suspend, name="accounts_account_suspend"),
+            path("<int:pk>/close/", operator_pages.close, name="accounts_account_close"),
+            path("<int:pk>/reopen/", operator_pages.reopen, name="accounts_account_reopen"),
+            *super().get_urls(),
+        ]
+
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
     fields = ("email", "name", "time_zone", "is_staff", "is_active", "last_login", "created_at")
     list_display = ("email", "name", "is_staff", "is_active", "last_login")
+    list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("add-operator/", operator_pages.add_operator, name="accounts_user_add_operator"),
+            path("<int:pk>/remove-operator/", operator_pages.remove_operator, name="accounts_user_remove_operator"),
+            *super().get_urls(),
+        ]
 
 
 @admin.register(Member)

@@ -96,3 +96,32 @@ class NewPersonForm(forms.Form):
             except ValidationError as refusal:
                 self.add_error("password", refusal)
         return cleaned
+
+
+class PlanForm(forms.Form):
+    """An account's limits, as an operator sets them."""
+
+    burst_limit = forms.IntegerField(label=_("Calls in any 10 seconds"), min_value=0, max_value=10**9)
+    daily_limit = forms.IntegerField(label=_("Calls a day"), min_value=0, max_value=10**12)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=200,
+        widget=forms.TextInput({"autocomplete": "off", "size": "80"}),
+        help_text=_("Those who may read the account’s audit log read it there."),
+    )
+
+
+class AccessRequestForm(forms.Form):
+    reason = forms.CharField(max_length=200)
+
+
+class OperatorForm(forms.Form):
+    email = forms.EmailField(
+        label=_("E-mail address"),
+        max_length=254,
+        widget=forms.EmailInput({"autocomplete": "off", "size": "60"}),
+        help_text=_("Of somebody who signs in here, or of somebody new, who then chooses a password."),
+    )

@@ -43,6 +43,24 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def find_or_make(self, email: str) -> "User":
+        """The person with this address; if there is none, a new one, who chooses a password by "forgot password".
+
+        :raises ValidationError: for what is not an e-mail address.
+        """
+        known = self.filter(email__iexact=email).first()
+        return known if known is not None else self._make_without_password(email)
+
+    def _make_without_password(self, email: str) -> "User":
+        person = self.model(email=self.normalize_email(email))
+        person.set_unusable_password()
+        person.full_clean(exclude=["password"])
+        person.save(using=self._db)
+        return person
+
+    def operators(self) -> models.QuerySet["User"]:
+        return self.filter(is_staff=True, is_active=True).order_by("email")
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
 
@@ -90,6 +108,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return str(self)
+
+    @property
+    def target(self) -> Target:
+        return Target(kind="user", id=str(self.pk), name=str(self), details={"email": self.email})
 
 
 class Account(models.Model):
@@ -162,6 +184,7 @@ class Member(models.Model):
     role = models.CharField(_("role"), max_length=16, choices=Role)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     left_at = models.DateTimeField(null=True, editable=False)
+    first_steps_dismissed_at = models.DateTimeField(null=True, editable=False)
 
     objects = MemberManager()
 
@@ -202,6 +225,93 @@ class Member(models.Model):
     def leave(self, *, at: datetime) -> None:
         self.left_at = max(at, self.joined_at)  # a clock that was set back may still stand before the joining
         self.save(update_fields=["left_at"])
+
+    def dismiss_first_steps(self, *, at: datetime) -> None:
+        """Show this person the account's first steps no more."""
+        self.first_steps_dismissed_at = at
+        self.save(update_fields=["first_steps_dismissed_at"])
+
+
+class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
+    def open(self) -> Self:
+        """Not ended, of members who are still there and still may not."""
+        there = self.filter(ended_at__isnull=True, member__left_at__isnull=True, member__user__is_active=True)
+        return there.exclude(member__role=Role.SUPER_ADMIN)
+
+
+AccessRequestManager = models.Manager.from_queryset(AccessRequestQuerySet)
+
+
+class AccessRequest(models.Model):
+    """That a member asked for access to the API key."""
+
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="access_requests")
+    reason = models.CharField(max_length=200)
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(Member, null=True, on_delete=models.PROTECT, related_name="+")  # null: asked again
+
+    objects = AccessRequestManager()
+
+    class Meta:
+        verbose_name = _("request for access")
+        verbose_name_plural = _("requests for access")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["member"], condition=Q(ended_at__isnull=True), name="accessrequest_one_open_per_member"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"request for access of {self.member_id}"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def visible_to(self, user: User) -> Self:
+        """The person's own, of accounts that they are still in."""
+        return self.filter(user=user, account__members__user=user, account__members__left_at__isnull=True)
+
+    def unread(self) -> Self:
+        return self.filter(read_at__isnull=True)
+
+
+NoticeManager = models.Manager.from_queryset(NoticeQuerySet)
+
+
+class Notice(models.Model):
+    """Something that concerns one person, told once: the same event never makes a second row."""
+
+    class Kind(models.TextChoices):
+        KEY_OLD = "api_key.old", _("The API key is old")
+        KEY_CREATED = "api_key.created", _("The API key was created")
+        KEY_ROTATED = "api_key.rotated", _("The API key was rotated")
+        KEY_DEACTIVATED = "api_key.deactivated", _("The API key was deactivated")
+        ACCESS_REQUESTED = "member.asked_for_key", _("Access was asked for")
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=32, choices=Kind)
+    event = models.CharField(max_length=100)  # what makes two notices the same: "api_key.old:<key>:<cycle>"
+    about = models.CharField(max_length=64, blank=True)  # what ends it; empty: nothing but being read
+    facts = models.JSONField(default=dict)  # what its sentence names
+    at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True)
+
+    objects = NoticeManager()
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "event"], name="notice_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["user"], condition=Q(read_at__isnull=True), name="notice_unread"),
+            models.Index(fields=["user", "at"], name="notice_user_time"),
+            models.Index(fields=["account", "about"], condition=~Q(about=""), name="notice_about"),
+            models.Index(fields=["event"], name="notice_event"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.user_id}"
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):

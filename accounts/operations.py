@@ -1,7 +1,8 @@
 """What changes accounts and their people."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -29,6 +30,16 @@ class NotAllowedError(PeopleError):
 
 class LastSuperAdminError(PeopleError):
     """The account would be left without an active super admin (G12)."""
+
+
+class StateError(Exception):
+    """The account is in no state from which this leads on; the text says which one it is in."""
+
+
+class ChangesState(Protocol):
+    """One of `suspend_account`, `close_account`, `reopen_account`."""
+
+    def __call__(self, *, account: Account, reason: str, by: By, now: datetime) -> None: ...
 
 
 @transaction.atomic
@@ -159,6 +170,56 @@ def change_plan(
     account.save(update_fields=["burst_limit", "daily_limit"])
     journal.record(Action.ACCOUNT_PLAN_CHANGED, of=account, by=by, target=account, at=now, before=before, after=after)
     revisions.take(account=account, now=now)
+
+
+def suspend_account(*, account: Account, reason: str, by: By, now: datetime) -> None:
+    """Refuse all of an open account's credentials until it is reopened, then settle (about a second, G1).
+
+    :raises StateError: if it is not open.
+    """
+    here = {Account.State.OPEN}
+    _enter(Account.State.SUSPENDED, Action.ACCOUNT_SUSPENDED, here, account=account, reason=reason, by=by, now=now)
+
+
+def close_account(*, account: Account, reason: str, by: By, now: datetime) -> None:
+    """Refuse all of an account's credentials, for good unless it is reopened, then settle (about a second, G1).
+
+    :raises StateError: if it is closed.
+    """
+    here = {Account.State.OPEN, Account.State.SUSPENDED}
+    _enter(Account.State.CLOSED, Action.ACCOUNT_CLOSED, here, account=account, reason=reason, by=by, now=now)
+
+
+def reopen_account(*, account: Account, reason: str, by: By, now: datetime) -> None:
+    """Let the credentials of a suspended or closed account pass again, then settle: when this returns, they do.
+
+    :raises StateError: if it is open.
+    """
+    here = {Account.State.SUSPENDED, Account.State.CLOSED}
+    _enter(Account.State.OPEN, Action.ACCOUNT_REOPENED, here, account=account, reason=reason, by=by, now=now)
+
+
+def _enter(
+    state: Account.State,
+    action: Action,
+    here: Collection[Account.State],
+    *,
+    account: Account,
+    reason: str,
+    by: By,
+    now: datetime,
+) -> None:
+    with transaction.atomic(durable=True):  # the wait below counts from a commit
+        account.lock()
+        account.refresh_from_db(fields=["state"])
+        before = Account.State(account.state)
+        if before not in here:
+            raise StateError(f"This account is {before.label.lower()}.")
+        account.state = state
+        account.save(update_fields=["state"])
+        journal.record(action, of=account, by=by, target=account, at=now, reason=reason, before=before, after=state)
+        revisions.take(account=account, now=now)
+    revisions.settle()
 
 
 @transaction.atomic

@@ -1,6 +1,4 @@
-"""What each role may do, as one table."""
-
-from enum import StrEnum
+"""What each role may do, as one table. The page "What can each role do?" is made from it."""
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
@@ -13,12 +11,14 @@ class Role(TextChoices):
     MEMBER = "member", _("Member")
 
 
-class Permission(StrEnum):
-    SEE_ACCOUNT = "see_account"  # its pages, its members, the API key's existence and age
-    MANAGE_API_KEY = "manage_api_key"  # show, create, rotate, deactivate
-    SEE_CALLS = "see_calls"
-    SEE_AUDIT_LOG = "see_audit_log"
-    MANAGE_MEMBERS = "manage_members"  # invite, change roles, remove
+class Permission(TextChoices):
+    """The labels are the rows of the page."""
+
+    SEE_ACCOUNT = "see_account", _("See that an API key exists, its age, who is a member, and whom to ask")
+    MANAGE_API_KEY = "manage_api_key", _("Show, create, rotate and deactivate the API key")
+    SEE_CALLS = "see_calls", _("Read the call log")
+    SEE_AUDIT_LOG = "see_audit_log", _("Read the audit log")
+    MANAGE_MEMBERS = "manage_members", _("Invite people, change roles and remove members")
 
 
 _EVERYBODY = frozenset({Permission.SEE_ACCOUNT})

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import invitation_pages, member_pages, views
+from accounts import invitation_pages, member_pages, request_pages, views
 
 app_name = "accounts"
 
@@ -20,4 +20,7 @@ urlpatterns = [
     path(
         "<slug:slug>/invitations/<int:invitation_id>/withdraw/", invitation_pages.withdraw, name="invitation-withdraw"
     ),
+    path("<slug:slug>/access-requests/", request_pages.ask, name="access-request"),
+    path("<slug:slug>/access-requests/<int:request_id>/dismiss/", request_pages.dismiss, name="access-request-dismiss"),
+    path("<slug:slug>/members/roles/", views.roles, name="members-roles"),
 ]

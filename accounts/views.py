@@ -16,7 +16,7 @@ from accounts import operations, themes
 from accounts.forms import ProfileForm
 from accounts.guards import requires
 from accounts.models import Member, User
-from accounts.permissions import Permission
+from accounts.permissions import GRANTS, Permission, Role
 
 
 @require_safe
@@ -39,6 +39,15 @@ def choose(request: HttpRequest) -> HttpResponse:
 @require_safe
 def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
     return redirect("apikeys:api-key", member.account.slug)
+
+
+@requires(Permission.SEE_ACCOUNT)
+@never_cache
+@require_safe
+def roles(request: HttpRequest, member: Member) -> HttpResponse:
+    """The table of permissions, as it stands in code."""
+    table = [(permission, [(role, permission in GRANTS[role]) for role in Role]) for permission in Permission]
+    return render(request, "accounts/roles.html", {"member": member, "roles": list(Role), "table": table})
 
 
 @login_required

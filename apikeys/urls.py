@@ -10,5 +10,6 @@ urlpatterns = [
     path("show/", api_key.show, name="api-key-show"),
     path("rotate/", api_key.rotate, name="api-key-rotate"),
     path("deactivate/", api_key.deactivate, name="api-key-deactivate"),
+    path("first-steps/dismiss/", api_key.dismiss_first_steps, name="first-steps-dismiss"),
     path("previous/", api_key.previous, name="api-key-previous"),
 ]

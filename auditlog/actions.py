@@ -8,6 +8,7 @@ class Category(TextChoices):
     API_KEY = "api_key", _("API key")
     ACCOUNT = "account", _("Account")
     MEMBER = "member", _("Members")
+    OPERATOR = "operator", _("Operators")
     SIGN_IN = "sign_in", _("Sign-in")
 
 
@@ -20,6 +21,9 @@ class Action(TextChoices):
     API_KEY_DEACTIVATED = "api_key.deactivated", _("deactivated the API key")
     ACCOUNT_CREATED = "account.created", _("created the account")
     ACCOUNT_PLAN_CHANGED = "account.plan_changed", _("changed the plan")
+    ACCOUNT_SUSPENDED = "account.suspended", _("suspended the account")
+    ACCOUNT_CLOSED = "account.closed", _("closed the account")
+    ACCOUNT_REOPENED = "account.reopened", _("reopened the account")
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     CALLS_PRUNED = "account.calls_pruned", _("removed calls that were older than seven days")
     MEMBER_RENAMED = "member.renamed", _("changed their name")
@@ -30,6 +34,10 @@ class Action(TextChoices):
     MEMBER_ROLE_CHANGED = "member.role_changed", _("changed a member’s role")
     MEMBER_REMOVED = "member.removed", _("removed a member")
     MEMBER_LEFT = "member.left", _("left the account")
+    MEMBER_ASKED_FOR_KEY = "member.asked_for_key", _("asked for access to the API key")
+    MEMBER_REQUEST_DISMISSED = "member.request_dismissed", _("dismissed a request for access")
+    OPERATOR_ADDED = "operator.added", _("added an operator")
+    OPERATOR_REMOVED = "operator.removed", _("removed an operator")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed their password")

@@ -18,7 +18,7 @@ class AuditEntry(models.Model):
     category = models.CharField(max_length=32, choices=Category)
     action = models.CharField(max_length=64, choices=Action)
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.DONE)
-    reason = models.CharField(max_length=200, blank=True)  # of a refusal, for people
+    reason = models.CharField(max_length=200, blank=True)  # of a refusal, or why an operator did it; for people
 
     actor_kind = models.CharField(max_length=16)  # member | operator | system
     actor_id = models.BigIntegerField(null=True)  # the user's id

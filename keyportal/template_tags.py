@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from accounts.models import Member
+from accounts.models import Member, Notice, User
 from auditlog import words
 
 register = template.Library()
@@ -93,6 +93,11 @@ def nav_item(context: Context, name: str, icon: str, label: str) -> dict[str, An
     match = context["request"].resolver_match
     here = match is not None and match.view_name.startswith(name)
     return {"name": name, "icon": icon, "label": label, "here": here, "slug": context["member"].account.slug}
+
+
+@register.simple_tag
+def unread_notices(user: User) -> int:
+    return Notice.objects.unread().visible_to(user).count()
 
 
 @register.simple_tag

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import invitation_pages, setup
+from accounts import invitation_pages, notice_pages, setup
 from accounts import views as people
 from keyportal import health
 
@@ -15,6 +15,9 @@ handler500 = "keyportal.errors.server_error"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", people.home, name="home"),
     path("profile/", people.profile, name="profile"),
+    path("notices/", notice_pages.page, name="notices"),
+    path("notices/read/", notice_pages.mark_read, name="notices-read"),
+    path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
     path("theme/", people.theme, name="theme"),
     path("auth/email/", people.email, name="account_email"),  # before allauth's, which would let anybody change it
     path("auth/", include("allauth.account.urls")),

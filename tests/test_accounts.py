@@ -73,6 +73,10 @@ def test_every_role_is_in_the_table_and_only_super_admins_manage_the_key() -> No
     assert [role for role in Role if Permission.MANAGE_API_KEY in GRANTS[role]] == [Role.SUPER_ADMIN]
 
 
+def test_every_permission_says_in_words_of_its_own_what_it_allows() -> None:
+    assert not [each for each in Permission if str(each.label) == each.name.replace("_", " ").title()]
+
+
 def test_an_account_in_a_time_zone_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValidationError, match="is not a time zone"):
         operations.create_account(

@@ -7,7 +7,7 @@ from django.db.models import Count, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
-from accounts.models import Account, Member, User
+from accounts.models import Account, Member, Notice, User
 from apikeys import demonstration
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry, Call, DailyUsage, LastUse
@@ -44,6 +44,12 @@ def test_no_call_is_older_than_the_log_may_be_or_in_the_future() -> None:
     now = timezone.now()
 
     assert not Call.objects.exclude(at__range=(now - timedelta(days=7, minutes=1), now)).exists()
+
+
+def test_acmes_old_key_is_behind_the_bells_of_its_super_admins() -> None:
+    told = Notice.objects.filter(kind=Notice.Kind.KEY_OLD).values_list("user__email", flat=True)
+
+    assert set(told) == {"superadmin@acme.example", "superadmin2@acme.example"}
 
 
 def test_globex_has_no_key_yet() -> None:

@@ -1,9 +1,11 @@
 """Where people land, which accounts they may open, who is in them, and the pages for what went wrong."""
 
+import re
+
 import pytest
 from django.test import Client
 
-from accounts.permissions import Role
+from accounts.permissions import GRANTS, Permission, Role
 from apikeys import secrets
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -70,6 +72,19 @@ def test_members_are_listed_with_their_roles() -> None:
     assert "Ada" in text
     assert "Super admin" in text
     assert stranger.user.name not in text
+
+
+def test_the_page_of_roles_says_of_each_permission_which_roles_have_it() -> None:
+    member = MemberFactory.create(role=Role.AUDITOR)
+
+    text = signed_in(member).get(path("accounts:members-roles", member.account)).content.decode()
+
+    rows = re.findall(r'<tr>\s*<td data-label="May">(.*?)</td>(.*?)</tr>', text, re.DOTALL)
+    shown = {label: re.findall(r'data-label="([^"]+)">.*?(Yes|No)<', cells, re.DOTALL) for label, cells in rows}
+    assert shown == {
+        permission.label: [(role.label, "Yes" if permission in GRANTS[role] else "No") for role in Role]
+        for permission in Permission
+    }
 
 
 def test_a_person_chooses_their_time_zone() -> None:

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts import access_requests
+from accounts.models import AccessRequest, Account
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.django_db
 # name of an account's page -> (what it takes, the method that does what it is for)
 ACCOUNT_PAGES = {
     "accounts:account": (Permission.SEE_ACCOUNT, "GET"),
+    "accounts:access-request": (Permission.SEE_ACCOUNT, "POST"),
+    "accounts:access-request-dismiss": (Permission.MANAGE_API_KEY, "POST"),
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members-leave": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members-invite": (Permission.MANAGE_MEMBERS, "GET"),
@@ -29,7 +32,9 @@ ACCOUNT_PAGES = {
     "accounts:members-remove": (Permission.MANAGE_MEMBERS, "GET"),
     "accounts:invitation-send-again": (Permission.MANAGE_MEMBERS, "POST"),
     "accounts:invitation-withdraw": (Permission.MANAGE_MEMBERS, "POST"),
+    "accounts:members-roles": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
+    "apikeys:first-steps-dismiss": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-create": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-show": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-rotate": (Permission.MANAGE_API_KEY, "GET"),
@@ -41,7 +46,7 @@ ACCOUNT_PAGES = {
 }
 # Not of any one account; each is tested where it is at home. Those that end in * by their beginning.
 ELSEWHERE = {
-    *("home", "profile", "theme", "accounts:choose", "set-up", "invitation"),
+    *("home", "profile", "theme", "accounts:choose", "set-up", "invitation", "notices", "notices-read", "notice-read"),
     *("account_*", "admin:*", "account-api:*", "account_api:*"),
     *("livez", "readyz", "metrics"),
 }
@@ -68,6 +73,8 @@ def _address(name: str, account: Account) -> str:
         return reverse(name, args=[account.slug, account.members.earliest("id").pk])
     if name.startswith("accounts:invitation-"):
         return reverse(name, args=[account.slug, account.invitations.get().pk])
+    if name == "accounts:access-request-dismiss":
+        return reverse(name, args=[account.slug, AccessRequest.objects.get(member__account=account).pk])
     return reverse(name, args=[account.slug])
 
 
@@ -81,10 +88,11 @@ ASKED = [(name, method) for name, (_, own) in ACCOUNT_PAGES.items() for method i
 
 @pytest.fixture
 def account() -> Account:
-    """One with an active key, an ended one, entries, and an invitation."""
+    """One with an active key, an ended one, entries, an invitation, and a request for access."""
     key = ApiKeyFactory.create()
     InvitationFactory.create(account=key.account, invited_by=admin_of(key))
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
+    access_requests.ask_for_key(member=MemberFactory.create(account=key.account), reason="x", now=timezone.now())
     return key.account
 
 

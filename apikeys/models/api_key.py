@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Member
+from accounts.permissions import Role
 from apikeys import secrets
 from auditlog.journal import Target
 
@@ -107,6 +108,12 @@ class ApiKey(models.Model):
         if age >= ROTATE_AFTER:
             return self.Freshness.URGENT
         return self.Freshness.RECOMMENDED if age >= RECOMMEND_ROTATION_AFTER else self.Freshness.FRESH
+
+    def people_concerned(self) -> set[int]:
+        """Users to tell about this key: the account's super admins, and who made it, if they are still a member."""
+        everybody = Member.objects.active().filter(account_id=self.account_id)
+        made_by = self.created_by.user_id if self.created_by else None
+        return set(everybody.filter(Q(role=Role.SUPER_ADMIN) | Q(user_id=made_by)).values_list("user_id", flat=True))
 
     def keep(self, secret: str) -> None:
         """Seal and digest the secret into this row's fields."""

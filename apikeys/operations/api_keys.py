@@ -14,9 +14,9 @@ from django.db import transaction
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
-from accounts import revisions
+from accounts import notices, revisions
 from accounts.actors import By, as_member
-from accounts.models import Account, Member
+from accounts.models import Account, Member, Notice
 from accounts.permissions import Permission
 from apikeys import secrets
 from apikeys.models import ApiKey
@@ -75,6 +75,7 @@ def create_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
             )
         issued = _issue(account=account, by=by, now=now)
         journal.record(Action.API_KEY_CREATED, of=account, by=by, target=issued.key, at=now)
+        _tell_others(Notice.Kind.KEY_CREATED, issued.key, people=issued.key.people_concerned(), by=by, now=now)
         revisions.take(account=account, now=now)
     return issued
 
@@ -108,6 +109,8 @@ def rotate_api_key(*, account: Account, generation: int | None, by: By, now: dat
         old.deactivate(at=now, by=as_member(by), end=ApiKey.End.ROTATED)
         issued = _issue(account=account, by=by, now=now)
         journal.record(Action.API_KEY_ROTATED, of=account, by=by, target=issued.key, at=now, replaced=old.last4)
+        notices.is_over(account=account, about=str(old.id), now=now)
+        _tell_others(Notice.Kind.KEY_ROTATED, issued.key, people=old.people_concerned(), by=by, now=now)
         revisions.take(account=account, now=now)
     settle(old)
     return issued
@@ -126,6 +129,8 @@ def deactivate_api_key(*, account: Account, generation: int | None, by: By, now:
         key = _current(account, generation)
         key.deactivate(at=now, by=as_member(by), end=ApiKey.End.DEACTIVATED)
         journal.record(Action.API_KEY_DEACTIVATED, of=account, by=by, target=key, at=now)
+        notices.is_over(account=account, about=str(key.id), now=now)
+        _tell_others(Notice.Kind.KEY_DEACTIVATED, key, people=key.people_concerned(), by=by, now=now)
         revisions.take(account=account, now=now)
     settle(key)
     return key
@@ -174,6 +179,13 @@ def _issue(*, account: Account, by: By, now: datetime) -> IssuedKey:
     key.keep(secret)
     key.save(force_insert=True)
     return IssuedKey(key, secret)
+
+
+def _tell_others(kind: Notice.Kind, key: ApiKey, *, people: set[int], by: By, now: datetime) -> None:
+    """A notice to each of these people but the one who did it."""
+    others = people - {by.actor.user_id}
+    facts = {"who": by.actor.name, "last4": key.last4}
+    notices.tell(others, kind=kind, event=str(key.id), account=key.account, now=now, **facts)
 
 
 def _active(account: Account) -> ApiKey:

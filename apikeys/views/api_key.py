@@ -30,6 +30,13 @@ def page(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "apikeys/api_key/page.html", key_pages.of_key(member, now=timezone.now()))
 
 
+@requires(Permission.MANAGE_API_KEY, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
+def dismiss_first_steps(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
+    member.dismiss_first_steps(at=timezone.now())
+    return redirect("apikeys:api-key", member.account.slug)
+
+
 @requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_CREATED, come_back_to=PAGE)
 @only_posted(otherwise=PAGE)
 @recently_authenticated(come_back_to=PAGE)

@@ -7,12 +7,14 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from accounts.models import Member
+from accounts import access_requests
+from accounts.models import AccessRequest, Member
 from accounts.permissions import Permission
 from apikeys.gate import direct
 from apikeys.models import ApiKey
 from apikeys.models.api_key import ROTATE_AFTER
 from apikeys.operations import api_keys
+from apikeys.views import first_steps
 from auditlog import usage
 from auditlog.actions import Category
 from auditlog.models import AuditEntry, LastUse
@@ -37,6 +39,7 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
     newest = keys[0] if keys else None
     key = newest if newest is not None and newest.is_active else None
     ended = next((one for one in keys if not one.is_active), None)
+    manages = member.may(Permission.MANAGE_API_KEY)
     return {
         "member": member,
         "key": key,
@@ -44,7 +47,10 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
         "now": now,
         "age": _age(key, now=now) if key else None,
         "last_use": LastUse.objects.filter(credential_id=key.id).first() if key else None,
-        "super_admins": [] if member.may(Permission.MANAGE_API_KEY) else member.account.super_admins(),
+        "super_admins": [] if manages else member.account.super_admins(),
+        "asked": None if manages else access_requests.asked_lately(member, now=now),
+        "requests": _requests(member) if manages else [],
+        "first_steps": first_steps.of(member, has_had_a_key=newest is not None),
         "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
         "mask": _mask(),
     }
@@ -75,6 +81,12 @@ def after_the_end(member: Member, key: ApiKey, *, now: datetime) -> dict[str, An
         "proof": _prove(key, now=now),
         "now": now,
     }
+
+
+def _requests(member: Member) -> list[AccessRequest]:
+    """Who asks the account's super admins for access, the oldest first."""
+    theirs = AccessRequest.objects.open().filter(member__account=member.account)
+    return list(theirs.select_related("member__user").order_by("asked_at"))
 
 
 def _mask() -> str:

@@ -44,7 +44,7 @@ class Command(OperatorCommand):
 
     @transaction.atomic
     def _create(self, *, name: str, slug: str, super_admin: str, time_zone: str, json: bool, **_: Any) -> None:
-        user = User.objects.filter(email__iexact=super_admin).first() or _new_person(super_admin)
+        user = User.objects.find_or_make(super_admin)
         now = timezone.now()
         account = operations.create_account(
             name=name, slug=slug, super_admin=user, time_zone=time_zone, by=SHELL, now=now
@@ -62,12 +62,3 @@ class Command(OperatorCommand):
         facts = {"account": account, "burst": its.burst_limit, "daily": its.daily_limit}
         sentence = f"“{its}” may now make {its.burst_limit:,} calls in any 10 seconds and {its.daily_limit:,} a day."
         self.say(facts, sentence, as_json=json)
-
-
-def _new_person(email: str) -> User:
-    """:raises ValidationError: for what is not an e-mail address."""
-    person = User(email=User.objects.normalize_email(email))
-    person.set_unusable_password()
-    person.full_clean(exclude=["password"])
-    person.save()
-    return person

@@ -1,0 +1,56 @@
+"""`operator add`, `operator remove` and `operator list`."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import operators
+from accounts.actors import SHELL
+from accounts.models import User
+from keyportal.shell import OperatorCommand, refusal
+
+
+class Command(OperatorCommand):
+    help = "Say who is an operator: staff of the company, who look after all accounts in /admin/."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|remove|list")
+        add = verbs.add_parser("add", help="make a person an operator")
+        add.add_argument("email", help="of an existing person, or of a new one")
+        remove = verbs.add_parser("remove", help="make an operator an ordinary person")
+        remove.add_argument("email")
+        everybody = verbs.add_parser("list", help="name all operators")
+        for verb in (add, remove, everybody):
+            super().add_arguments(verb)
+
+    def handle(self, *, verb: str, json: bool, email: str = "", **_: Any) -> None:
+        try:
+            if verb == "add":
+                self._add(email, json=json)
+            elif verb == "remove":
+                self._remove(email, json=json)
+            else:
+                self._list(json=json)
+        except ValidationError as error:
+            raise refusal(error) from None
+        except operators.OperatorError as error:
+            raise CommandError(str(error)) from None
+
+    def _add(self, email: str, *, json: bool) -> None:
+        person = operators.add_operator(email=email, by=SHELL, now=timezone.now())
+        reset = f"{settings.SITE_ORIGIN}{reverse('account_reset_password')}"
+        sign_in = "" if person.has_usable_password() else f" They choose a password at {reset}"
+        self.say({"operator": person.email}, f"{person.email} is an operator now.{sign_in}", as_json=json)
+
+    def _remove(self, email: str, *, json: bool) -> None:
+        person = operators.remove_operator(email=email, by=SHELL, now=timezone.now())
+        self.say({"operator": person.email}, f"{person.email} is no operator any more.", as_json=json)
+
+    def _list(self, *, json: bool) -> None:
+        found = list(User.objects.operators())
+        facts = {"operators": [{"email": one.email, "name": one.name} for one in found]}
+        self.say(facts, "\n".join(one.email for one in found), as_json=json)

@@ -1,0 +1,78 @@
+"""Notices in the portal: what concerns a person, told once, in the transaction of what it tells."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import connection
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, Notice, User
+
+SENTENCES: dict[str, Promise] = {
+    Notice.Kind.KEY_OLD: _("The API key (…%(last4)s) has not been rotated for %(days)s days. Rotate it."),
+    Notice.Kind.KEY_CREATED: _("%(who)s created an API key (…%(last4)s)."),
+    Notice.Kind.KEY_ROTATED: _("%(who)s rotated the API key. The new one ends in %(last4)s."),
+    Notice.Kind.KEY_DEACTIVATED: _("%(who)s deactivated the API key (…%(last4)s)."),
+    Notice.Kind.ACCESS_REQUESTED: _("%(who)s asks for access to the API key."),
+}
+
+
+def tell(
+    people: Iterable[int],
+    *,
+    kind: Notice.Kind,
+    event: str,
+    account: Account,
+    now: datetime,
+    about: str = "",
+    **facts: str | int,
+) -> None:
+    """Tell people of an event; those who were told of it before are not told again.
+
+    :param people: ids of users.
+    :param event: names the event among those of its kind, such as a key's id.
+    :param about: what `is_over` will name, if anything will.
+    :raises RuntimeError: outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("A notice must share the transaction of what it tells.")
+    Notice.objects.bulk_create(
+        [
+            Notice(user_id=one, account=account, kind=kind, event=_event(kind, event), about=about, facts=facts, at=now)
+            for one in people
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def told(*, kind: Notice.Kind, event: str) -> set[int]:
+    """The users who have been told of this event."""
+    return set(Notice.objects.filter(event=_event(kind, event)).values_list("user_id", flat=True))
+
+
+def is_over(*, account: Account, about: str, now: datetime) -> None:
+    """Nobody need read any more what was told about this."""
+    Notice.objects.unread().filter(account=account, about=about).update(read_at=now)
+
+
+def mark_read(*, user: User, now: datetime, notice_id: int | None = None) -> None:
+    """Note that the person has read one notice, or all. Whose it is not, changes nothing."""
+    unread = Notice.objects.unread().filter(user=user)
+    (unread if notice_id is None else unread.filter(pk=notice_id)).update(read_at=now)
+
+
+def _event(kind: Notice.Kind, event: str) -> str:
+    return f"{kind}:{event}"
+
+
+def sentence(notice: Notice) -> str:
+    words: str = str(SENTENCES[notice.kind]) % notice.facts
+    return words
+
+
+def page_of(notice: Notice) -> str:
+    """The address of the page where something can be done about it."""
+    anchor = "#requests" if notice.kind == Notice.Kind.ACCESS_REQUESTED else ""
+    return reverse("apikeys:api-key", args=[notice.account.slug]) + anchor
