@@ -200,8 +200,11 @@ def test_a_script_of_who_may_not_gets_words_to_show() -> None:
 
     answer = signed_in(member).post(path(SHOW, key.account), headers=JSON)
 
-    assert answer.status_code == 403
+    strangers = signed_in(SuperAdminFactory.create()).post(path(SHOW, key.account), headers=JSON)
+
+    assert (answer.status_code, strangers.status_code) == (403, 404)
     assert "role" in answer.json()["message"]
+    assert "nothing here" in strangers.json()["message"]
 
 
 def test_an_older_proof_of_identity_counts_though_a_clock_that_was_set_back_left_a_newer_one() -> None:
@@ -336,7 +339,7 @@ def test_who_confirms_a_generation_that_is_gone_is_told_who_was_first() -> None:
     answer = signed_in(admin_of(key)).post(path(ROTATE, key.account), {"generation": 1})
 
     assert answer.status_code == 409
-    assert b"rotated away by Grace on" in answer.content
+    assert f"rotated away by Grace ({other.user.email}) on" in answer.content.decode()
     assert ApiKey.objects.active().get().generation == 2
 
 
@@ -348,7 +351,7 @@ def test_who_confirms_after_another_deactivated_is_told_so_and_the_attempt_is_an
     answer = signed_in(admin_of(key)).post(path(ROTATE, key.account), {"generation": 1})
 
     assert answer.status_code == 409
-    assert b"deactivated by Grace on" in answer.content
+    assert f"deactivated by Grace ({other.user.email}) on" in answer.content.decode()
     assert _entries(Action.API_KEY_ROTATED) == [Outcome.REFUSED]
 
 
