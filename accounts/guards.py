@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -42,7 +42,9 @@ def requires(
             if not request.user.is_authenticated:
                 return _lead_to_sign_in(request, reverse(come_back_to, args=[slug]) if come_back_to else None)
             members = Member.objects.active().select_related("account", "user")
-            member = get_object_or_404(members, account__slug=slug, user=request.user)
+            member = members.filter(account__slug=slug, user=request.user).first()
+            if member is None:
+                return _nothing_here(request)
             if not member.may(permission):
                 return _refuse(request, member, attempt)
             return view(request, member, *args, **kwargs)
@@ -62,9 +64,15 @@ def _lead_to_sign_in(request: HttpRequest, back: str | None) -> HttpResponse:
     return answer if wants_page(request) else JsonResponse({"sign_in": answer.url}, status=401)
 
 
+def _nothing_here(request: HttpRequest) -> HttpResponse:
+    if wants_page(request):
+        raise Http404
+    return JsonResponse({"message": _("There is nothing here for you.")}, status=404)
+
+
 def _refuse(request: HttpRequest, member: Member, attempt: Action | None) -> HttpResponse:
     if attempt is not None:
-        reason = f"The role {member.get_role_display()} may not."
+        reason = _("The role %(role)s may not.") % {"role": member.get_role_display()}
         journal.record_refusal(attempt, of=member.account, by=member, reason=reason, at=timezone.now())
     if not wants_page(request):
         return JsonResponse({"message": _("Your role does not allow this.")}, status=403)

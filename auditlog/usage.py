@@ -84,11 +84,11 @@ def tally(calls: QuerySet[Call]) -> Tally:
 def _routes(calls: QuerySet[Call]) -> dict[tuple[str, str], list[str]]:
     # The most frequent path of each caller first, then each one's second: no busy caller leaves another without routes.
     place = Window(RowNumber(), partition_by=["agent", "network"], order_by=F("calls").desc())
-    counted = calls.values("agent", "network", "method", "path").annotate(calls=Count("id"), place=place)
-    rows = counted.order_by("place", "-calls").values_list("agent", "network", "method", "path", "calls")
+    counted = calls.values("agent", "network", "method", "path").annotate(calls=Count("id")).annotate(place=place)
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for agent, network, method, path, number in rows[:MOST_ROUTES]:
-        counts[agent, network][f"{method} {NUMBER_IN_PATH.sub('{id}', path)}"] += number
+    for row in counted.order_by("place", "-calls")[:MOST_ROUTES]:
+        route = f"{row['method']} {NUMBER_IN_PATH.sub('{id}', row['path'])}"
+        counts[row["agent"], row["network"]][route] += row["calls"]
     return {caller: _by_frequency(of_caller.items()) for caller, of_caller in counts.items()}
 
 

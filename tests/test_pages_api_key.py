@@ -1,5 +1,6 @@
 """The page of the account API key: what it says, to whom, and how the secret leaves."""
 
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,8 +13,9 @@ from accounts.models import Account
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
+from auditlog import usage
 from auditlog.actions import Action, Outcome
-from auditlog.models import AuditEntry
+from auditlog.models import AuditEntry, Call
 from tests.factories import AccountFactory, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory
 from tests.visitors import HTML, JSON, admin_of, path, signed_in, signed_in_a_while_ago
 
@@ -159,7 +161,63 @@ def test_the_secret_is_never_the_answer_to_a_get() -> None:
 
     answer = signed_in(admin_of(key)).get(path(SHOW, key.account))
 
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == path(PAGE, key.account)
+    assert not _entries(Action.API_KEY_VIEWED)
+
+
+def test_another_method_than_its_own_is_explained_on_a_page() -> None:
+    key = ApiKeyFactory.create()
+
+    answer = signed_in(admin_of(key)).put(path(SHOW, key.account))
+
     assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, HEAD, POST"
+    assert b"Nothing was changed." in answer.content
+
+
+def test_where_the_session_ended_the_script_is_sent_to_sign_in_and_back() -> None:
+    key = ApiKeyFactory.create()
+
+    answer = Client().post(path(SHOW, key.account), headers=JSON)
+
+    assert answer.status_code == 401
+    assert answer.json() == {"sign_in": f"/auth/login/?next={path(PAGE, key.account)}"}
+
+
+def test_a_script_on_a_page_from_before_signing_in_again_is_told_to_reload() -> None:
+    key = ApiKeyFactory.create()
+
+    answer = Client(enforce_csrf_checks=True).post(path(SHOW, key.account), headers=JSON)
+
+    assert answer.status_code == 403
+    assert "Reload it" in answer.json()["message"]
+
+
+def test_a_script_of_who_may_not_gets_words_to_show() -> None:
+    key = ApiKeyFactory.create()
+    member = MemberFactory.create(account=key.account, role=Role.DEVELOPER)
+
+    answer = signed_in(member).post(path(SHOW, key.account), headers=JSON)
+
+    strangers = signed_in(SuperAdminFactory.create()).post(path(SHOW, key.account), headers=JSON)
+
+    assert (answer.status_code, strangers.status_code) == (403, 404)
+    assert "role" in answer.json()["message"]
+    assert "nothing here" in strangers.json()["message"]
+
+
+def test_an_older_proof_of_identity_counts_though_a_clock_that_was_set_back_left_a_newer_one() -> None:
+    key = ApiKeyFactory.create()
+    client = signed_in(admin_of(key))
+    session = client.session
+    records = session["account_authentication_methods"]
+    session["account_authentication_methods"] = [*records, {**records[0], "at": time.time() + 3600}]
+    session.save()
+
+    answer = client.post(path(SHOW, key.account), headers=JSON)
+
+    assert answer.status_code == 200
 
 
 def test_showing_a_key_that_is_gone_says_so() -> None:
@@ -244,6 +302,21 @@ def test_before_rotating_the_callers_of_the_last_seven_days_are_listed() -> None
     assert "Expect downtime" in text
 
 
+def test_a_busy_callers_many_paths_leave_no_other_caller_without_its_routes() -> None:
+    key = ApiKeyFactory.create()
+    of_key = {"account_id": key.account_id, "credential_id": key.id}
+    busy = [
+        CallFactory.build(**of_key, agent="busy", path=f"/contacts/{n}") for n in range(usage.MOST_ROUTES) for _ in "ab"
+    ]
+    Call.objects.bulk_create(busy)
+    CallFactory.create(**of_key, agent="rare", path="/")
+
+    text = _text(signed_in(admin_of(key)), ROTATE, key.account)
+
+    assert "<code>GET /</code>" in text
+    assert "<code>GET /contacts/{id}</code>" in text
+
+
 def test_rotating_replaces_the_key_and_leads_to_the_proof() -> None:
     key = ApiKeyFactory.create()
     client = signed_in(admin_of(key))
@@ -253,7 +326,7 @@ def test_rotating_replaces_the_key_and_leads_to_the_proof() -> None:
 
     assert answer.headers["Location"] == path(PREVIOUS, key.account)
     assert ApiKey.objects.active().get().generation == 2
-    assert "Tried just now: refused." in text
+    assert "Looked up just now: refused." in text
     assert "0 calls accepted since, 0 refused." in text
     assert "Nobody presents the old key." in text
 
@@ -266,8 +339,20 @@ def test_who_confirms_a_generation_that_is_gone_is_told_who_was_first() -> None:
     answer = signed_in(admin_of(key)).post(path(ROTATE, key.account), {"generation": 1})
 
     assert answer.status_code == 409
-    assert b"rotated away by Grace a moment ago" in answer.content
+    assert f"rotated away by Grace ({other.user.email}) on" in answer.content.decode()
     assert ApiKey.objects.active().get().generation == 2
+
+
+def test_who_confirms_after_another_deactivated_is_told_so_and_the_attempt_is_an_entry() -> None:
+    key = ApiKeyFactory.create()
+    other = SuperAdminFactory.create(account=key.account, user__name="Grace")
+    api_keys.deactivate_api_key(account=key.account, generation=1, by=other, now=timezone.now())
+
+    answer = signed_in(admin_of(key)).post(path(ROTATE, key.account), {"generation": 1})
+
+    assert answer.status_code == 409
+    assert f"deactivated by Grace ({other.user.email}) on" in answer.content.decode()
+    assert _entries(Action.API_KEY_ROTATED) == [Outcome.REFUSED]
 
 
 @pytest.mark.parametrize("generation", ["", "x", "-1", "0", "1e9", "9" * 30])
@@ -277,6 +362,7 @@ def test_a_generation_that_is_none_changes_nothing(generation: str) -> None:
     answer = signed_in(admin_of(key)).post(path(ROTATE, key.account), {"generation": generation})
 
     assert answer.status_code in {400, 409}
+    assert b"does not fit" in answer.content or b"no such API key" in answer.content
     assert ApiKey.objects.active().get() == key
 
 
@@ -361,6 +447,32 @@ def test_the_live_list_is_a_part_of_the_page_of_the_same_address() -> None:
 
     assert b"Nobody presents the old key." in answer.content
     assert b"<html" not in answer.content
+
+
+def test_the_live_list_stays_with_its_key_when_the_next_one_ends_too() -> None:
+    key = ApiKeyFactory.create()
+    for generation in (1, 2):
+        by = admin_of(key)
+        api_keys.rotate_api_key(account=key.account, generation=generation, by=by, now=timezone.now())
+    CallFactory.create(account_id=key.account_id, credential_id=key.id, agent="first", status=401, reason="rotated")
+    client = signed_in(admin_of(key))
+
+    newest = _text(client, PREVIOUS, key.account)
+    first = client.get(path(PREVIOUS, key.account), {"generation": 1}, headers={"HX-Request": "true"})
+
+    assert f'hx-get="{path(PREVIOUS, key.account)}?generation=2"' in newest
+    assert "<strong>first</strong>" not in newest
+    assert b"<strong>first</strong>" in first.content
+
+
+@pytest.mark.parametrize("generation", ["2", "3", "0", "-1", "x", "9" * 30])
+def test_of_a_generation_that_has_not_ended_there_is_nothing_to_prove(generation: str) -> None:
+    key = ApiKeyFactory.create()
+    api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
+
+    answer = signed_in(admin_of(key)).get(path(PREVIOUS, key.account), {"generation": generation})
+
+    assert answer.status_code == 404
 
 
 def test_the_accounts_name_confirms_however_the_keyboard_composes_its_accents() -> None:

@@ -34,6 +34,13 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(client: Client) -> None
     assert answer.headers["Location"] == asked
 
 
+@pytest.mark.parametrize("address", ["/", "/accounts/", "/profile/", "/auth/email/"])
+def test_who_asks_for_the_head_of_a_page_gets_that(address: str) -> None:
+    client = signed_in(MemberFactory.create())
+
+    assert client.head(address).status_code == client.get(address).status_code
+
+
 def test_the_only_account_opens_by_itself() -> None:
     member = MemberFactory.create()
 

@@ -206,9 +206,10 @@ def _current(account: Account, generation: int | None) -> ApiKey:
 
 
 def _how_it_ended(key: ApiKey) -> str:
+    by = key.deactivated_by
     return _("The API key ending in %(last4)s was %(end)s by %(who)s on %(when)s.") % {
         "last4": key.last4,
         "end": key.get_end_display(),
-        "who": key.deactivated_by or _("an operator"),
+        "who": f"{by} ({by.user.email})" if by else _("an operator"),  # anybody may choose any name
         "when": formats.date_format(timezone.localtime(key.deactivated_at), "j M Y, H:i:s T"),
     }

@@ -58,7 +58,7 @@ def show(request: HttpRequest, member: Member) -> HttpResponse:
     """The secret, on a click: as JSON to the page's script; without script as a page that leaves by itself."""
     try:
         issued = api_keys.show_api_key(account=member.account, by=member, now=timezone.now())
-    except (api_keys.NoKeyError, secrets.UnsealError) as refusal:
+    except (api_keys.RefusedError, secrets.UnsealError) as refusal:
         return _not_shown(request, member, refusal)
     if not wants_page(request):
         return JsonResponse({"secret": issued.secret, "hide_after": HIDE_AFTER_SECONDS})
@@ -71,8 +71,10 @@ def show(request: HttpRequest, member: Member) -> HttpResponse:
 def _not_shown(request: HttpRequest, member: Member, refusal: Exception) -> HttpResponse:
     if isinstance(refusal, secrets.UnsealError):
         reason = _("The secret cannot be opened here. Tell the operators of this portal, or rotate the key.")
-    else:
+    elif isinstance(refusal, api_keys.NoKeyError):
         reason = _("This account has no active API key any more. Reload the page.")
+    else:
+        reason = str(refusal)
     if not wants_page(request):
         return JsonResponse({"message": reason}, status=409)
     messages.error(request, reason)

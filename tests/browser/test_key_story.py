@@ -128,6 +128,50 @@ def test_the_secret_hides_after_a_minute(visitors: Visitors) -> None:
     assert secret not in page.content()
 
 
+def test_the_secret_is_hidden_at_once_when_the_machine_slept_through_the_minute(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.goto(path("apikeys:api-key", key.account))
+    secret = _shown(page)
+
+    page.evaluate("""() => {
+        const asleep = Date.now() + 61_000;
+        Date.now = () => asleep;  // timers stood still meanwhile
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+
+    assert secret not in page.content()
+
+
+def test_the_copy_button_gets_its_word_back(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.goto(path("apikeys:api-key", key.account))
+    _shown(page)
+
+    page.locator("[data-secret-copy]").click()
+    expect(page.locator("[data-secret-copy]")).to_have_text("Copied.")
+    page.get_by_role("button", name="Hide").click()
+
+    expect(page.locator("[data-secret-copy]")).to_have_text("Copy")
+    page.locator("[data-secret-show]").click()
+    page.locator("[data-secret-copy]").click()
+    expect(page.locator("[data-secret-copy]")).to_have_text("Copied.")
+    expect(page.locator("[data-secret-copy]")).to_have_text("Copy")
+
+
+def test_who_was_signed_out_is_led_to_the_sign_in_and_back(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.goto(path("apikeys:api-key", key.account))
+    Session.objects.all().delete()
+
+    page.locator("[data-secret-show]").click()
+    page.get_by_label("Password", exact=True).wait_for()
+
+    assert page.url.endswith(f"/auth/login/?next={path('apikeys:api-key', key.account)}")
+
+
 def test_without_script_the_key_is_shown_rotated_and_deactivated(visitors: Visitors) -> None:
     key = ApiKeyFactory.create(account=AccountFactory.create(name="Acme Industries"))
     page = visitors.page(admin_of(key), script=False)
