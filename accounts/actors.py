@@ -21,6 +21,20 @@ class Operator:
 
 SHELL = Operator()
 
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who is a member of no account; without a user: whom the portal does not know."""
+
+    user: User | None = None
+
+    @property
+    def actor(self) -> Actor:
+        if self.user is None:
+            return Actor(kind="person", name="unknown person")
+        return Actor(kind="person", name=str(self.user), email=self.user.email, user_id=self.user.pk)
+
+
 By = Member | Operator
 
 

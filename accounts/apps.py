@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = _("Accounts and people")
+
+    def ready(self) -> None:
+        from accounts import sign_in_log  # noqa: PLC0415 -- models are there from now on
+
+        sign_in_log.connect()

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -14,7 +15,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Member
+from accounts import second_factors
+from accounts.models import Member, User
 from accounts.permissions import Permission
 from auditlog import journal
 from auditlog.actions import Action
@@ -64,7 +66,7 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
             if is_recently_authenticated(request):
                 return view(request, member, *args, **kwargs)
             back = reverse(come_back_to, args=[member.account.slug]) if come_back_to else request.path
-            url = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
+            url = proof_address(request, back=back)
             if request.accepts("text/html"):
                 return redirect(url)
             return JsonResponse({"reauthenticate": url}, status=403)
@@ -74,7 +76,26 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
     return decorate
 
 
+def proof_address(request: HttpRequest, *, back: str) -> str:
+    """Where the person proves who they are, with what they have for it, and then goes on to `back`."""
+    methods = get_adapter(request).get_reauthentication_methods(request.user)
+    return f"{methods[0]['url']}?{urlencode({'next': back})}"
+
+
 def is_recently_authenticated(request: HttpRequest) -> bool:
-    """Whether this session's newest proof of identity is at most five minutes old."""
-    newest = max((record["at"] for record in get_authentication_records(request, request.user)), default=0.0)
+    """Whether this session's newest proof that counts is at most five minutes old."""
+    newest = max((record["at"] for record in _proofs(request)), default=0.0)
     return 0 <= time.time() - newest <= settings.RECENT_AUTHENTICATION_SECONDS
+
+
+def shows_second_factor(request: HttpRequest) -> bool:
+    """Whether this session was ever proved by all that the person has."""
+    return isinstance(request.user, User) and (not second_factors.has_one(request.user) or bool(_proofs(request)))
+
+
+def _proofs(request: HttpRequest) -> list[dict[str, Any]]:
+    """What this session was proved by. For who has a second factor the password alone is none."""
+    records: list[dict[str, Any]] = get_authentication_records(request, request.user)
+    if not isinstance(request.user, User) or not second_factors.has_one(request.user):
+        return records
+    return [record for record in records if record["method"] == "mfa"]

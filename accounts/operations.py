@@ -1,15 +1,16 @@
 """What changes accounts and their people."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
-from accounts import revisions
-from accounts.actors import By
+from accounts import revisions, second_factors
+from accounts.actors import By, Operator, Person
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from auditlog import journal
-from auditlog.actions import Action
+from auditlog.actions import Action, Outcome
 
 
 @transaction.atomic
@@ -30,6 +31,8 @@ def create_account(
 
 @transaction.atomic
 def join(*, account: Account, user: User, role: Role, by: By, now: datetime) -> Member:
+    if role == Role.SUPER_ADMIN:
+        second_factors.expect(user, now=now)
     member = Member.objects.create(account=account, user=user, role=role, joined_at=now)
     journal.record(Action.MEMBER_JOINED, of=account, by=by, target=member, at=now)
     return member
@@ -52,7 +55,30 @@ def change_plan(*, account: Account, burst_limit: int, daily_limit: int, by: By,
 
 
 @transaction.atomic
-def note_sign_in(*, user: User, now: datetime) -> None:
-    """Write a sign-in into the log of each account that the person is a member of."""
-    for member in user.memberships.active().select_related("account", "user"):
-        journal.record(Action.SIGN_IN_SUCCEEDED, of=member.account, by=member, at=now)
+def note(
+    action: Action, *, user: User, now: datetime, outcome: Outcome = Outcome.DONE, reason: str = "", **details: Any
+) -> None:
+    """Write what a person did about their own sign-in into the log of each account that they are a member of.
+
+    Of who is a member of none it goes into the entries without an account.
+    """
+    members = list(user.memberships.active().select_related("account", "user"))
+    for member in members:
+        journal.record(action, of=member.account, by=member, at=now, outcome=outcome, reason=reason, **details)
+    if not members:
+        by = Operator(user) if user.is_staff else Person(user)
+        journal.record(action, of=None, by=by, at=now, outcome=outcome, reason=reason, **details)
+
+
+@transaction.atomic
+def note_failed_sign_in(*, email: str, reason: str, now: datetime) -> None:
+    """Write down a failed sign-in, of an address that nobody has too: it must take as long.
+
+    Such an address is not kept. Who mistook the field typed a password into it.
+    """
+    user = User.objects.filter(email__iexact=email).first()
+    if user is not None:
+        note(Action.SIGN_IN_FAILED, user=user, now=now, outcome=Outcome.REFUSED, reason=reason)
+    else:
+        refused = Outcome.REFUSED
+        journal.record(Action.SIGN_IN_FAILED, of=None, by=Person(), at=now, outcome=refused, reason=reason)

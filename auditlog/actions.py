@@ -23,6 +23,12 @@ class Action(TextChoices):
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     MEMBER_JOINED = "member.joined", _("joined the account")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
+    SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
+    SECOND_FACTOR_ADDED = "sign_in.second_factor_added", _("added a second factor")
+    SECOND_FACTOR_REMOVED = "sign_in.second_factor_removed", _("removed a second factor")
+    RECOVERY_CODES_GENERATED = "sign_in.recovery_codes_generated", _("generated recovery codes")
+    RECOVERY_CODE_USED = "sign_in.recovery_code_used", _("used a recovery code")
+    SESSIONS_ENDED = "sign_in.sessions_ended", _("signed out everywhere else")
 
     @property
     def category(self) -> Category:

@@ -15,7 +15,7 @@ from auditlog.models import AuditEntry
 class Actor:
     """Who did it, in words that outlive the person's membership."""
 
-    kind: str  # member | operator | system
+    kind: str  # member | operator | person | system
     name: str
     email: str = ""
     user_id: int | None = None

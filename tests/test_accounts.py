@@ -64,7 +64,7 @@ def test_a_sign_in_enters_the_log_of_each_account_of_the_person() -> None:
     other = MemberFactory.create(user=one.user)
     MemberFactory.create(user=one.user, joined_at=NOW).leave(at=NOW)
 
-    operations.note_sign_in(user=one.user, now=NOW)
+    operations.note(Action.SIGN_IN_SUCCEEDED, user=one.user, now=NOW)
 
     entries = AuditEntry.objects.filter(action=Action.SIGN_IN_SUCCEEDED)
     assert set(entries.values_list("account_id", flat=True)) == {one.account_id, other.account_id}

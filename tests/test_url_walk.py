@@ -35,8 +35,8 @@ ACCOUNT_PAGES = {
 }
 # Not of any one account; each is tested where it is at home. Those that end in * by their beginning.
 ELSEWHERE = {
-    *("home", "profile", "theme", "accounts:choose", "set-up"),
-    *("account_*", "admin:*", "account-api:*", "account_api:*"),
+    *("home", "profile", "theme", "accounts:choose", "set-up", "no-proof"),
+    *("account_*", "mfa_*", "usersessions_list", "admin:*", "account-api:*", "account_api:*"),
     *("livez", "readyz", "metrics"),
 }
 

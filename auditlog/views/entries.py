@@ -4,7 +4,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
-from ua_parser import parse
 
 from accounts.guards import requires
 from accounts.models import Member
@@ -12,6 +11,7 @@ from accounts.permissions import Permission
 from auditlog.filters import AuditEntryFilter, BadFilterError
 from auditlog.models import AuditEntry
 from auditlog.pagination import CursorError, page_of
+from auditlog.words import browser
 
 
 @requires(Permission.SEE_AUDIT_LOG)
@@ -32,17 +32,10 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
 @require_GET
 def entry(request: HttpRequest, member: Member, entry_id: int) -> HttpResponse:
     shown = get_object_or_404(AuditEntry, pk=entry_id, account_id=member.account_id)
-    context = {"member": member, "entry": shown, "browser": _browser(shown.user_agent), "details": _in_words(shown)}
+    context = {"member": member, "entry": shown, "browser": browser(shown.user_agent), "details": _in_words(shown)}
     return render(request, "auditlog/audit_log_entry.html", context)
 
 
 def _in_words(entry: AuditEntry) -> list[tuple[str, object]]:
     """The entry's own facts, as ("Replaced", "…abcd") pairs."""
     return [(name.replace("_", " ").capitalize(), value) for name, value in entry.details.items()]
-
-
-def _browser(user_agent: str) -> str:
-    """ "Firefox on Linux", as far as it can be told."""
-    found = parse(user_agent)
-    names = [part.family for part in (found.user_agent, found.os) if part is not None]
-    return " on ".join(names)
