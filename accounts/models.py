@@ -64,6 +64,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    @property
+    def target(self) -> Target:
+        return Target(kind="person", id=str(self.pk), name=str(self), details={"email": self.email})
+
     def get_full_name(self) -> str:
         return str(self)
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.db import transaction
 
 from accounts import revisions, second_factors
@@ -55,19 +56,44 @@ def change_plan(*, account: Account, burst_limit: int, daily_limit: int, by: By,
 
 
 @transaction.atomic
+def remove_second_factors(*, user: User, by: By, now: datetime) -> list[str]:
+    """Take away all second factors and recovery codes of who lost them; their kinds.
+
+    A super admin or operator whose days of grace are over then finds only the page to add one.
+    """
+    lost = Authenticator.objects.select_for_update().filter(user=user).order_by("type", "pk")
+    kinds = [str(authenticator.type) for authenticator in lost]
+    lost.delete()
+    for kind in kinds:
+        if kind in second_factors.KINDS:
+            note(Action.SECOND_FACTOR_REMOVED, user=user, by=by, now=now, kind=kind)
+    return kinds
+
+
+@transaction.atomic
 def note(
-    action: Action, *, user: User, now: datetime, outcome: Outcome = Outcome.DONE, reason: str = "", **details: Any
+    action: Action,
+    *,
+    user: User,
+    now: datetime,
+    by: By | None = None,
+    outcome: Outcome = Outcome.DONE,
+    reason: str = "",
+    **details: Any,
 ) -> None:
     """Write what a person did about their own sign-in into the log of each account that they are a member of.
 
     Of who is a member of none it goes into the entries without an account.
+
+    :param by: who did it instead.
     """
+    said: dict[str, Any] = {"at": now, "outcome": outcome, "reason": reason, **details}
     members = list(user.memberships.active().select_related("account", "user"))
     for member in members:
-        journal.record(action, of=member.account, by=member, at=now, outcome=outcome, reason=reason, **details)
+        journal.record(action, of=member.account, by=by or member, target=member if by else None, **said)
     if not members:
-        by = Operator(user) if user.is_staff else Person(user)
-        journal.record(action, of=None, by=by, at=now, outcome=outcome, reason=reason, **details)
+        themselves = Operator(user) if user.is_staff else Person(user)
+        journal.record(action, of=None, by=by or themselves, target=user if by else None, **said)
 
 
 @transaction.atomic

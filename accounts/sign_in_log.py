@@ -48,6 +48,8 @@ def _saved(*, instance: Authenticator, created: bool, **_others: Any) -> None:
 
 
 def _deleted(*, instance: Authenticator, **_others: Any) -> None:
+    if context.request is None:
+        return  # no page: an operation, which says by whom
     if instance.type != CODES:  # they go with the last second factor, or make room for new ones
         operations.note(Action.SECOND_FACTOR_REMOVED, user=instance.user, now=timezone.now(), kind=instance.type)
 

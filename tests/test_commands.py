@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts import second_factors
 from accounts.models import Account, User
 from apikeys import secrets
 from apikeys.models import ApiKey
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
-from tests.factories import AccountFactory, ApiKeyFactory
+from tests.factories import AccountFactory, ApiKeyFactory, SuperAdminFactory
+from tests.second_factors import add_app
 
 pytestmark = pytest.mark.django_db
 
@@ -132,3 +134,27 @@ def test_seed_keys_makes_accounts_whose_secrets_open(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert {key.secret() for key in ApiKey.objects.all()} == set(lines)
     assert {account.burst_limit for account in Account.objects.all()} == {10**9}
+
+
+def test_second_factor_remove_takes_all_of_them_away_and_says_by_whom() -> None:
+    member = SuperAdminFactory.create()
+    add_app(member.user)
+
+    answer = facts("second_factor", "remove", member.user.email.upper())
+
+    entry = AuditEntry.objects.get(action=Action.SECOND_FACTOR_REMOVED)
+    assert answer == {"email": member.user.email, "removed": ["recovery_codes", "totp"]}
+    assert not second_factors.has_one(member.user)
+    assert (entry.account_id, entry.actor_name, entry.target_name) == (
+        member.account_id,
+        "operator (shell)",
+        member.user.name,
+    )
+
+
+def test_second_factor_remove_refuses_who_has_none_and_who_is_nobody() -> None:
+    member = SuperAdminFactory.create()
+
+    for email in (member.user.email, "nobody@acme.example"):
+        with pytest.raises(CommandError):
+            run("second_factor", "remove", email)
