@@ -353,6 +353,12 @@ def test_after_the_date_a_script_is_refused(ada: Member) -> None:
     assert answer.json() == {"message": "Add a second factor first."}
 
 
+def test_after_the_date_a_live_part_of_a_page_leads_there_whole(ada: Member) -> None:
+    answer = _overdue(ada).get(path("apikeys:api-key-previous", ada.account), headers={"HX-Request": "true"})
+
+    assert answer.headers["HX-Redirect"] == ENROLMENT
+
+
 @pytest.mark.parametrize("address", [ENROLMENT, f"{ENROLMENT}app/add/", "/profile/", "/auth/logout/", "/livez"])
 def test_after_the_date_enrolment_profile_and_the_way_out_open(ada: Member, address: str) -> None:
     assert _overdue(ada).get(address).status_code == 200

@@ -136,7 +136,7 @@ def test_the_pages_of_second_factors(visitors: Visitors, busy: Account, theme: s
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/auth/second-factor/authenticate/")
     half_way = _problems(page, "/auth/second-factor/authenticate/")
-    page.get_by_label("Code").fill(code(secret))
+    page.get_by_label("Code").fill(code(secret, lasts=10))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/accounts/**")
     pages = ["", "app/remove/", "recovery-codes/", "recovery-codes/new/", "reauthenticate/"]
