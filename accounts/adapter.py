@@ -1,18 +1,25 @@
 """How allauth behaves here: the portal's rules at the edges that it offers."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
+from allauth.core.exceptions import ReauthenticationRequired
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import operations
+from accounts import guards, operations, sealing, second_factors
 from accounts.models import User
 from auditlog import origin
 from auditlog.actions import Action, Outcome
@@ -67,3 +74,43 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_safe_url(self, url: str | None) -> bool:
         """Whether `next` may lead there: to paths of the portal alone, never by way of a host, be it one of ours."""
         return _PATH_HERE.fullmatch(url or "") is not None and super().is_safe_url(url)
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:  # noqa: ARG002 -- allauth's signature
+        """Judge by our own guard. allauth's lets people without a password through, and takes the password alone.
+
+        :raises ReauthenticationRequired: its middleware then leads to the first of the methods below.
+        """
+        if not guards.is_recently_authenticated(context.request):
+            raise ReauthenticationRequired
+        return False
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, str]]:
+        """The second factor for who has one, else the password, else the page that says what to do."""
+        methods = super().get_reauthentication_methods(user)
+        if user.is_authenticated and second_factors.has_one(user):
+            return [method for method in methods if method["id"] != "reauthenticate"]
+        return methods or [{"id": "none", "description": "", "url": reverse("no-proof")}]
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    def encrypt(self, text: str) -> str:
+        return sealing.seal(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return sealing.unseal(encrypted_text)
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002 -- allauth's signature
+        number = Authenticator.objects.filter(user=user, type=type).count() + 1
+        return _("Passkey %(number)d") % {"number": number}
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {**super().get_public_key_credential_rp_entity(), "name": _("KeyPortal")}
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        ended = list(sessions)
+        with transaction.atomic():
+            super().end_sessions(ended)
+            if ended:
+                operations.note(Action.SESSIONS_ENDED, user=ended[0].user, now=timezone.now(), sessions=len(ended))

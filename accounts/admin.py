@@ -3,20 +3,22 @@
 Signing in to the admin goes through the portal's own sign-in.
 """
 
-from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import URLPattern, path
 
-from accounts import operator_pages
+from accounts import admin_entrance, operator_pages
 from accounts.models import Account, Member, User
 from auditlog.admin import ReadOnlyAdmin
 
 admin.site.site_header = admin.site.site_title = "KeyPortal operators"
-# As allauth documents: its sign-in, with everything that it asks for, stands in front of the admin too.
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-admin.site.unregister([Group, EmailAddress])  # what their pages change would pass the audit log by
+admin.site.login = admin_entrance.enter  # type: ignore[method-assign]
+admin.site.has_permission = admin_entrance.may_enter  # type: ignore[method-assign]
+# What their pages change would pass the audit log by.
+admin.site.unregister([Group, EmailAddress, Authenticator, UserSession])
 
 
 @admin.register(Account)

@@ -7,4 +7,9 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts and people")
 
     def ready(self) -> None:
-        from accounts import mails  # noqa: F401, PLC0415 -- its composers make themselves known; models exist only now
+        from accounts import (  # noqa: PLC0415 -- models are there from now on
+            mails,  # noqa: F401 -- its composers make themselves known
+            sign_in_log,
+        )
+
+        sign_in_log.connect()

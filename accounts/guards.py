@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -15,7 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Member
+from accounts import second_factors
+from accounts.models import Member, User
 from accounts.permissions import Permission
 from auditlog import journal
 from auditlog.actions import Action
@@ -112,7 +114,7 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
             if is_recently_authenticated(request):
                 return view(request, member, *args, **kwargs)
             back = reverse(come_back_to, args=[member.account.slug]) if come_back_to else request.path
-            url = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
+            url = proof_address(request, back=back)
             return redirect(url) if wants_page(request) else JsonResponse({"reauthenticate": url}, status=403)
 
         return guarded
@@ -120,11 +122,30 @@ def recently_authenticated(*, come_back_to: str | None = None) -> Callable[[Memb
     return decorate
 
 
+def proof_address(request: HttpRequest, *, back: str) -> str:
+    """Where the person proves who they are, with what they have for it, and then goes on to `back`."""
+    methods = get_adapter(request).get_reauthentication_methods(request.user)
+    return f"{methods[0]['url']}?{urlencode({'next': back})}"
+
+
 def is_recently_authenticated(request: HttpRequest) -> bool:
-    """Whether this session has a proof of identity that is at most five minutes old.
+    """Whether this session has a proof that counts and is at most five minutes old.
 
     One from the future, as a clock leaves it that was set back, counts for nothing and hides none.
     """
     now = time.time()
-    proven_at = [record["at"] for record in get_authentication_records(request, request.user)]
+    proven_at = [record["at"] for record in _proofs(request)]
     return any(now - settings.RECENT_AUTHENTICATION_SECONDS <= at <= now for at in proven_at)
+
+
+def shows_second_factor(request: HttpRequest) -> bool:
+    """Whether this session was ever proved by all that the person has."""
+    return isinstance(request.user, User) and (not second_factors.has_one(request.user) or bool(_proofs(request)))
+
+
+def _proofs(request: HttpRequest) -> list[dict[str, Any]]:
+    """What this session was proved by. For who has a second factor the password alone is none."""
+    records: list[dict[str, Any]] = get_authentication_records(request, request.user)
+    if not isinstance(request.user, User) or not second_factors.has_one(request.user):
+        return records
+    return [record for record in records if record["method"] == "mfa"]

@@ -4,11 +4,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Protocol
 
+from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import revisions
+from accounts import revisions, second_factors
 from accounts.actors import By, Operator, Person
 from accounts.models import Account, Member, User
 from accounts.permissions import Permission, Role
@@ -64,6 +65,8 @@ def join(*, account: Account, user: User, role: Role, by: By | None, now: dateti
 
     :param by: who added them; None: they came on their own, by invitation.
     """
+    if role == Role.SUPER_ADMIN:
+        second_factors.expect(user, now=now)
     member = Member.objects.create(account=account, user=user, role=role, joined_at=now)
     journal.record(Action.MEMBER_JOINED, of=account, by=by or member, target=member, at=now, **details)
     return member
@@ -84,6 +87,8 @@ def change_role(*, member: Member, role: Role, by: By, now: datetime) -> Member:
         _require_another_super_admin(current)
     current.role = role
     current.save(update_fields=["role"])
+    if role == Role.SUPER_ADMIN:
+        second_factors.expect(current.user, now=now)
     journal.record(Action.MEMBER_ROLE_CHANGED, of=current.account, by=by, target=current, at=now, previous_role=before)
     return current
 
@@ -231,20 +236,44 @@ def save_profile(person: User, *, now: datetime) -> None:
         note(Action.MEMBER_RENAMED, user=person, now=now, before=before, after=person.name)
 
 
+def remove_second_factors(*, user: User, by: By, now: datetime) -> list[str]:
+    """Take away all second factors and recovery codes of who lost them; their kinds.
+
+    A super admin or operator whose days of grace are over then finds only the page to add one.
+    """
+    lost = Authenticator.objects.select_for_update().filter(user=user).order_by("type", "pk")
+    kinds = [str(authenticator.type) for authenticator in lost]
+    lost.delete()
+    for kind in kinds:
+        if kind in second_factors.KINDS:
+            note(Action.SECOND_FACTOR_REMOVED, user=user, by=by, now=now, kind=kind)
+    return kinds
+
+
 @transaction.atomic
 def note(
-    action: Action, *, user: User, now: datetime, outcome: Outcome = Outcome.DONE, reason: str = "", **details: Any
+    action: Action,
+    *,
+    user: User,
+    now: datetime,
+    by: By | None = None,
+    outcome: Outcome = Outcome.DONE,
+    reason: str = "",
+    **details: Any,
 ) -> None:
     """Write what a person did about their own sign-in into the log of each account that they are a member of.
 
     Of who is a member of none it goes into the entries without an account.
+
+    :param by: who did it instead.
     """
+    said: dict[str, Any] = {"at": now, "outcome": outcome, "reason": reason, **details}
     members = list(user.memberships.active().select_related("account", "user"))
     for member in members:
-        journal.record(action, of=member.account, by=member, at=now, outcome=outcome, reason=reason, **details)
+        journal.record(action, of=member.account, by=by or member, target=member if by else None, **said)
     if not members:
-        by = Operator(user) if user.is_staff else Person(user)
-        journal.record(action, of=None, by=by, at=now, outcome=outcome, reason=reason, **details)
+        themselves = Operator(user) if user.is_staff else Person(user)
+        journal.record(action, of=None, by=by or themselves, target=user if by else None, **said)
 
 
 @transaction.atomic

@@ -1,6 +1,8 @@
 """Where a person lands, the accounts they may open, and the person's own settings."""
 
+from allauth.account.decorators import reauthentication_required
 from allauth.account.utils import get_next_redirect_url
+from allauth.account.views import password_set
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -70,6 +72,18 @@ def profile(request: HttpRequest) -> HttpResponse:
 def email(request: HttpRequest) -> HttpResponse:
     """Say who changes an address: entries, reminders and password links go by it, so a session alone may not."""
     return render(request, "account/email.html")
+
+
+@login_required
+@never_cache
+@require_safe
+def no_proof(request: HttpRequest) -> HttpResponse:
+    """For who has neither password nor second factor, and cannot prove anything: how to get one."""
+    return render(request, "accounts/no_proof.html")
+
+
+# Behind a proof: allauth's own would let a session alone choose the password of who has none.
+set_password = reauthentication_required(password_set)
 
 
 @require_POST

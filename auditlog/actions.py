@@ -42,6 +42,11 @@ class Action(TextChoices):
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed their password")
     PASSWORD_RESET = "sign_in.password_reset", _("chose a new password by a link sent to them")
+    SECOND_FACTOR_ADDED = "sign_in.second_factor_added", _("added a second factor")
+    SECOND_FACTOR_REMOVED = "sign_in.second_factor_removed", _("removed a second factor")
+    RECOVERY_CODES_GENERATED = "sign_in.recovery_codes_generated", _("generated recovery codes")
+    RECOVERY_CODE_USED = "sign_in.recovery_code_used", _("used a recovery code")
+    SESSIONS_ENDED = "sign_in.sessions_ended", _("signed out everywhere else")
 
     @property
     def category(self) -> Category:

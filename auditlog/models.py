@@ -20,7 +20,7 @@ class AuditEntry(models.Model):
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.DONE)
     reason = models.CharField(max_length=200, blank=True)  # of a refusal, or why an operator did it; for people
 
-    actor_kind = models.CharField(max_length=16)  # member | operator | system
+    actor_kind = models.CharField(max_length=16)  # member | operator | person | system
     actor_id = models.BigIntegerField(null=True)  # the user's id
     actor_name = models.CharField(max_length=200)
     actor_email = models.CharField(max_length=254, blank=True)

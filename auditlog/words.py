@@ -3,6 +3,7 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from ua_parser import parse
 
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
@@ -41,6 +42,13 @@ ATTEMPTS: dict[str, Promise] = {
     Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
     Action.SIGN_IN_FAILED: _("failed to sign in"),
 }
+
+
+def browser(user_agent: str) -> str:
+    """ "Firefox on Linux", as far as it can be told."""
+    found = parse(user_agent)
+    names = [part.family for part in (found.user_agent, found.os) if part is not None]
+    return " on ".join(names)
 
 
 def deed(entry: AuditEntry) -> Promise | str:

@@ -75,6 +75,8 @@ INSTALLED_APPS = [
     "django.forms",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "anymail",
     "csp",
     "django_filters",
@@ -104,6 +106,7 @@ MIDDLEWARE = [
     "accounts.middleware.TimeZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "keyportal.errors.MethodNotAllowedMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
 ]
 
 TEMPLATES = [
@@ -178,6 +181,30 @@ ACCOUNT_LOGOUT_ON_GET = False
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:choose"
 RECENT_AUTHENTICATION_SECONDS = 300
+# By address of the visitor, by what was typed, or by who is signed in. Whether somebody has the typed e-mail address
+# changes nothing. Codes of second factors count as `login_failed` of their person.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "reset_password": "20/m/ip,5/m/key",
+    "reset_password_from_key": "20/m/ip",
+    "change_password": "5/m/user",
+    "reauthenticate": "10/m/user",
+}
+MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # nobody signs up, so nobody can lock the owner of an address out
+MFA_TOTP_ISSUER = "KeyPortal"
+MFA_TOTP_TOLERANCE = 0  # a code counts in its own 30 seconds, in which allauth takes it once
+MFA_RATE_LIMITS = {"webauthn_login": "10/m/ip"}
+MFA_FORMS = {
+    "add_webauthn": "accounts.passkeys.AddPasskeyForm",
+    "authenticate_webauthn": "accounts.passkeys.AuthenticateByPasskeyForm",
+    "login_webauthn": "accounts.passkeys.SignInByPasskeyForm",
+    "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateByPasskeyForm",
+}
+USERSESSIONS_ADAPTER = "accounts.adapter.SessionsAdapter"
 
 # --- Mail ---------------------------------------------------------------------------------------------------------
 MAIL_DIR = DATA_DIR / "mail"

@@ -18,6 +18,7 @@ from auditlog import words
 
 register = template.Library()
 register.filter("deed", words.deed)
+register.filter("browser", words.browser)
 
 
 @register.simple_tag

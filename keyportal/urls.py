@@ -11,6 +11,7 @@ handler400 = "keyportal.errors.bad_request"
 handler403 = "keyportal.errors.forbidden"
 handler404 = "keyportal.errors.not_found"
 handler500 = "keyportal.errors.server_error"
+handler429 = "keyportal.errors.too_many_requests"  # allauth's: a rate limit is reached
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", people.home, name="home"),
@@ -20,7 +21,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
     path("theme/", people.theme, name="theme"),
     path("auth/email/", people.email, name="account_email"),  # before allauth's, which would let anybody change it
+    path("auth/password/set/", people.set_password, name="account_set_password"),  # likewise
+    path("auth/no-proof/", people.no_proof, name="no-proof"),
     path("auth/", include("allauth.account.urls")),
+    path("auth/second-factor/", include("accounts.second_factor_urls")),
+    path("auth/sessions/", include("allauth.usersessions.urls")),
     path("accounts/", include("accounts.urls")),
     path("accounts/<slug:slug>/api-key/", include("apikeys.urls")),
     path("accounts/<slug:slug>/", include("auditlog.urls")),

@@ -14,14 +14,15 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import operations
+from accounts import operations, second_factors
 from accounts.actors import SHELL
 from accounts.models import Account, User
 from apikeys import secrets
 from apikeys.models import ApiKey
 from auditlog.actions import Action
 from auditlog.models import AuditEntry, Call
-from tests.factories import NOW, AccountFactory, ApiKeyFactory, CallFactory
+from tests.factories import NOW, AccountFactory, ApiKeyFactory, CallFactory, SuperAdminFactory
+from tests.second_factors import add_app
 
 pytestmark = pytest.mark.django_db
 
@@ -240,3 +241,27 @@ def test_a_benchmark_that_there_is_not_is_wrong_usage() -> None:
 
     assert answer.returncode == 2
     assert "There is no benchmark 'nosuch'" in answer.stderr
+
+
+def test_second_factor_remove_takes_all_of_them_away_and_says_by_whom() -> None:
+    member = SuperAdminFactory.create()
+    add_app(member.user)
+
+    answer = facts("second_factor", "remove", member.user.email.upper())
+
+    entry = AuditEntry.objects.get(action=Action.SECOND_FACTOR_REMOVED)
+    assert answer == {"email": member.user.email, "removed": ["recovery_codes", "totp"]}
+    assert not second_factors.has_one(member.user)
+    assert (entry.account_id, entry.actor_name, entry.target_name) == (
+        member.account_id,
+        "operator (shell)",
+        member.user.name,
+    )
+
+
+def test_second_factor_remove_refuses_who_has_none_and_who_is_nobody() -> None:
+    member = SuperAdminFactory.create()
+
+    for email in (member.user.email, "nobody@acme.example"):
+        with pytest.raises(CommandError):
+            run("second_factor", "remove", email)

@@ -46,8 +46,19 @@ ACCOUNT_PAGES = {
 }
 # Not of any one account; each is tested where it is at home. Those that end in * by their beginning.
 ELSEWHERE = {
-    *("home", "profile", "theme", "accounts:choose", "set-up", "invitation", "notices", "notices-read", "notice-read"),
-    *("account_*", "admin:*", "account-api:*", "account_api:*"),
+    *(
+        "home",
+        "profile",
+        "theme",
+        "accounts:choose",
+        "set-up",
+        "invitation",
+        "notices",
+        "notices-read",
+        "notice-read",
+        "no-proof",
+    ),
+    *("account_*", "mfa_*", "usersessions_list", "admin:*", "account-api:*", "account_api:*"),
     *("livez", "readyz", "metrics"),
 }
 

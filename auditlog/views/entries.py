@@ -6,7 +6,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from ua_parser import parse
 
 from accounts.guards import requires
 from accounts.models import Member
@@ -14,7 +13,7 @@ from accounts.permissions import Permission
 from auditlog.filters import AuditEntryFilter, BadFilterError
 from auditlog.models import AuditEntry
 from auditlog.pagination import CursorError, page_of
-from auditlog.words import detail_name
+from auditlog.words import browser, detail_name
 
 
 @requires(Permission.SEE_AUDIT_LOG)
@@ -35,7 +34,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
 @require_safe
 def entry(request: HttpRequest, member: Member, entry_id: int) -> HttpResponse:
     shown = get_object_or_404(AuditEntry, pk=entry_id, account_id=member.account_id)
-    context = {"member": member, "entry": shown, "browser": _browser(shown.user_agent), "details": _in_words(shown)}
+    context = {"member": member, "entry": shown, "browser": browser(shown.user_agent), "details": _in_words(shown)}
     return render(request, "auditlog/audit_log_entry.html", context)
 
 
@@ -49,12 +48,3 @@ def _in_words(entry: AuditEntry) -> list[tuple[Promise | str, object]]:
         words = _("%(after)s, before: %(before)s")
         details |= {name: words % {"after": value, "before": before.get(name, "–")} for name, value in changed.items()}
     return [(detail_name(name), value) for name, value in details.items()]
-
-
-def _browser(user_agent: str) -> str:
-    """ "Firefox on Linux", as far as it can be told."""
-    found = parse(user_agent)
-    if found.user_agent is not None and found.os is not None:
-        return _("%(browser)s on %(system)s") % {"browser": found.user_agent.family, "system": found.os.family}
-    known = found.user_agent or found.os
-    return known.family if known is not None else ""

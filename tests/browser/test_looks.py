@@ -19,6 +19,7 @@ from apikeys.operations.old_keys import tell_of_old_keys
 from auditlog.models import AuditEntry
 from tests.browser.conftest import Visitors
 from tests.factories import (
+    PASSWORD,
     AccountFactory,
     ApiKeyFactory,
     CallFactory,
@@ -26,6 +27,7 @@ from tests.factories import (
     MemberFactory,
     SuperAdminFactory,
 )
+from tests.second_factors import add_app, code
 from tests.visitors import path
 
 PHONE, DESKTOP = 390, 1280
@@ -150,12 +152,39 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) ->
         "/auth/reauthenticate/",
         "/auth/logout/",
         "/auth/email/",
+        "/auth/sessions/",
+        "/auth/second-factor/",
+        "/auth/second-factor/app/add/",
+        "/auth/second-factor/passkeys/",
+        "/auth/second-factor/passkeys/add/",
+        "/auth/no-proof/",
         "/docs",
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
 
     assert not problems
+
+
+@THEMES
+def test_the_pages_of_second_factors(visitors: Visitors, busy: Account, theme: str) -> None:
+    admin = busy.super_admins().get()
+    page = visitors.page(theme=theme)
+    secret = add_app(admin.user)
+    page.goto("/auth/login/")
+    page.get_by_label("Email").fill(admin.user.email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/auth/second-factor/authenticate/")
+    half_way = _problems(page, "/auth/second-factor/authenticate/")
+    page.get_by_label("Code").fill(code(secret, lasts=10))
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/accounts/**")
+    pages = ["", "app/remove/", "recovery-codes/", "recovery-codes/new/", "reauthenticate/"]
+
+    problems = [problem for each in pages for problem in _problems(page, f"/auth/second-factor/{each}")]
+
+    assert not half_way + problems
 
 
 @THEMES
