@@ -10,20 +10,22 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts import invitations
 from accounts.forms import InviteForm, NewPersonForm
-from accounts.guards import recently_authenticated, requires
+from accounts.guards import only_posted, recently_authenticated, requires
 from accounts.models import Invitation, Member, User
 from accounts.operations import PeopleError
 from accounts.permissions import Permission, Role
+
+PAGE = "accounts:members"
 
 
 @requires(Permission.MANAGE_MEMBERS)
 @recently_authenticated()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def invite(request: HttpRequest, member: Member) -> HttpResponse:
     form = InviteForm(request.POST or None, inviter=Role(member.role))
     status = 400 if form.errors else 200
@@ -39,10 +41,10 @@ def invite(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "accounts/invite.html", {"member": member, "form": form}, status=status)
 
 
-@requires(Permission.MANAGE_MEMBERS)
-@recently_authenticated(come_back_to="accounts:members")
+@requires(Permission.MANAGE_MEMBERS, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
+@recently_authenticated(come_back_to=PAGE)
 @never_cache
-@require_POST
 def send_again(request: HttpRequest, member: Member, invitation_id: int) -> HttpResponse:
     invitation = get_object_or_404(member.account.invitations, pk=invitation_id)
     try:
@@ -55,10 +57,10 @@ def send_again(request: HttpRequest, member: Member, invitation_id: int) -> Http
     return redirect("accounts:members", member.account.slug)
 
 
-@requires(Permission.MANAGE_MEMBERS)
-@recently_authenticated(come_back_to="accounts:members")
+@requires(Permission.MANAGE_MEMBERS, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
+@recently_authenticated(come_back_to=PAGE)
 @never_cache
-@require_POST
 def withdraw(request: HttpRequest, member: Member, invitation_id: int) -> HttpResponse:
     invitation = get_object_or_404(member.account.invitations, pk=invitation_id)
     try:
@@ -70,7 +72,7 @@ def withdraw(request: HttpRequest, member: Member, invitation_id: int) -> HttpRe
     return redirect("accounts:members", member.account.slug)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @sensitive_post_parameters("password")
 def accept(request: HttpRequest, token: str) -> HttpResponse:

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import invitations, operations
 from accounts.forms import RoleForm
@@ -19,7 +19,7 @@ from accounts.permissions import Permission
 
 @requires(Permission.SEE_ACCOUNT)
 @never_cache
-@require_GET
+@require_safe
 def members(request: HttpRequest, member: Member) -> HttpResponse:
     everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
     context: dict[str, Any] = {"member": member, "everybody": everybody}
@@ -31,7 +31,7 @@ def members(request: HttpRequest, member: Member) -> HttpResponse:
 @requires(Permission.MANAGE_MEMBERS)
 @recently_authenticated()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def role(request: HttpRequest, member: Member, member_id: int) -> HttpResponse:
     other = _in_the_account(member, member_id)
     form = RoleForm(request.POST or None, initial={"role": other.role})
@@ -52,7 +52,7 @@ def role(request: HttpRequest, member: Member, member_id: int) -> HttpResponse:
 @requires(Permission.MANAGE_MEMBERS)
 @recently_authenticated()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def remove(request: HttpRequest, member: Member, member_id: int) -> HttpResponse:
     other = _in_the_account(member, member_id)
     if other == member:
@@ -70,7 +70,7 @@ def remove(request: HttpRequest, member: Member, member_id: int) -> HttpResponse
 
 @requires(Permission.SEE_ACCOUNT)
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def leave(request: HttpRequest, member: Member) -> HttpResponse:
     if request.method == "POST":
         try:

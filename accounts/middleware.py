@@ -31,7 +31,7 @@ class TimeZoneMiddleware:
 OPEN = (
     *("mfa_*", "profile", "theme", "no-proof", "usersessions_list"),
     *("account_login", "account_logout", "account_inactive", "account_reauthenticate", "account_reset_password*"),
-    *("account-api:*", "account_api:*", "set-up", "keyportal.health.*"),
+    *("account-api:*", "account_api:*", "set-up", "invitation", "keyportal.health.*"),
 )
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts import notices
 from accounts.models import Notice, User
@@ -16,7 +16,7 @@ NOTICES_SHOWN = 100
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The newest notices. Opening the page, or following a link of it, marks nothing as read."""
     newest = Notice.objects.visible_to(_person(request)).select_related("account").order_by("-at", "-id")

@@ -5,17 +5,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from accounts import access_requests
 from accounts.forms import AccessRequestForm
-from accounts.guards import requires
+from accounts.guards import only_posted, requires
 from accounts.models import AccessRequest, Member
 from accounts.permissions import Permission
 
+PAGE = "apikeys:api-key"
 
-@require_POST
-@requires(Permission.SEE_ACCOUNT)
+
+@requires(Permission.SEE_ACCOUNT, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
 def ask(request: HttpRequest, member: Member) -> HttpResponse:
     form = AccessRequestForm(request.POST)
     if form.is_valid():
@@ -36,8 +37,8 @@ def _ask(request: HttpRequest, member: Member, reason: str) -> None:
         messages.success(request, _("Asked. Each super admin of this account reads it in the portal."))
 
 
-@require_POST
-@requires(Permission.MANAGE_API_KEY)
+@requires(Permission.MANAGE_API_KEY, come_back_to=PAGE)
+@only_posted(otherwise=PAGE)
 def dismiss(request: HttpRequest, member: Member, request_id: int) -> HttpResponse:
     theirs = AccessRequest.objects.select_related("member__account", "member__user")
     asked = get_object_or_404(theirs, pk=request_id, member__account=member.account)

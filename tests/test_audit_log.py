@@ -181,5 +181,5 @@ def test_a_page_costs_the_same_however_many_entries_it_lists(
         for _ in range(PAGE_SIZE + 5):
             journal.record(Action.API_KEY_VIEWED, of=ada.account, by=ada, at=timezone.now())
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         client.get(path(LOG, ada.account))

@@ -157,7 +157,8 @@ def test_signed_out_each_page_leads_to_signing_in_and_on_to_a_page_that_opens(
     answer = Client().generic(method, _address(name, account))
 
     takes_only_post = ACCOUNT_PAGES[name][1] == "POST"
-    back = _address("apikeys:api-key" if takes_only_post else name, account)
+    button_of = "accounts:members" if name.startswith("accounts:invitation-") else "apikeys:api-key"
+    back = _address(button_of if takes_only_post else name, account)
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"{reverse('account_login')}?next={back}"
 
