@@ -172,7 +172,7 @@ def test_the_pages_of_second_factors(visitors: Visitors, busy: Account, theme: s
     page = visitors.page(theme=theme)
     secret = add_app(admin.user)
     page.goto("/auth/login/")
-    page.get_by_label("Email").fill(admin.user.email)
+    page.get_by_label("E-mail address").fill(admin.user.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/auth/second-factor/authenticate/")

@@ -45,7 +45,7 @@ def _authenticator(page: Page) -> CDPSession:
 
 def _sign_in(page: Page, member: Member) -> None:
     page.goto("/auth/login/")
-    page.get_by_label("Email").fill(member.user.email)
+    page.get_by_label("E-mail address").fill(member.user.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
 
