@@ -138,22 +138,23 @@ def serve(mask: Callable[[str], str], *, batches: IO[bytes], answers: IO[bytes])
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.SIG_IGN)
     storage = LocalStorage(mask)
+    storage.open()
     with suppress(EOFError, BrokenPipeError):
         while True:
             writer, stored, again, parts = _receive(batches)
             batch = [call for _ in range(parts) for call in _receive(batches)]
-            try:
-                answer: tuple[str, Any] = (
-                    "stored",
-                    list(storage.store(batch, writer=UUID(writer), stored=stored, again=again)),
-                )
-            except StorageUnavailableError as failure:
-                answer = ("unavailable", str(failure))
-            except StorageRefusedError as failure:
-                answer = ("refused", str(failure))
-            _send(answers, answer)
+            _send(answers, _outcome(storage, batch, UUID(writer), stored, again=again))
             answers.flush()
     storage.close()
+
+
+def _outcome(storage: Storage, batch: list[Call], writer: UUID, stored: int, *, again: bool) -> tuple[str, Any]:
+    try:
+        return "stored", list(storage.store(batch, writer=writer, stored=stored, again=again))
+    except StorageUnavailableError as failure:
+        return "unavailable", str(failure)
+    except StorageRefusedError as failure:
+        return "refused", str(failure)
 
 
 def _send(stream: IO[bytes], what: Any) -> None:
