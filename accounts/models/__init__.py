@@ -1,0 +1,12 @@
+"""People, accounts, and people's places in them."""
+
+from accounts.models.access_request import AccessRequest
+from accounts.models.account import Account
+from accounts.models.invitation import Invitation
+from accounts.models.member import Member
+from accounts.models.notice import Notice
+from accounts.models.outgoing_mail import OutgoingMail
+from accounts.models.revision import Change, Revision
+from accounts.models.user import User
+
+__all__ = ["AccessRequest", "Account", "Change", "Invitation", "Member", "Notice", "OutgoingMail", "Revision", "User"]

@@ -1,0 +1,56 @@
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.account import Account
+from accounts.models.user import User
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def visible_to(self, user: User) -> Self:
+        """The person's own, of accounts that they are still in."""
+        return self.filter(user=user, account__members__user=user, account__members__left_at__isnull=True)
+
+    def unread(self) -> Self:
+        return self.filter(read_at__isnull=True)
+
+
+NoticeManager = models.Manager.from_queryset(NoticeQuerySet)
+
+
+class Notice(models.Model):
+    """Something that concerns one person, told once: the same event never makes a second row."""
+
+    class Kind(models.TextChoices):
+        KEY_OLD = "api_key.old", _("The API key is old")
+        KEY_CREATED = "api_key.created", _("The API key was created")
+        KEY_ROTATED = "api_key.rotated", _("The API key was rotated")
+        KEY_DEACTIVATED = "api_key.deactivated", _("The API key was deactivated")
+        ACCESS_REQUESTED = "member.asked_for_key", _("Access was asked for")
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=32, choices=Kind)
+    event = models.CharField(max_length=100)  # what makes two notices the same: "api_key.old:<key>:<cycle>"
+    about = models.CharField(max_length=64, blank=True)  # what ends it; empty: nothing but being read
+    facts = models.JSONField(default=dict)  # what its sentence names
+    at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True)
+
+    objects = NoticeManager()
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "event"], name="notice_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["user"], condition=Q(read_at__isnull=True), name="notice_unread"),
+            models.Index(fields=["user", "at"], name="notice_user_time"),
+            models.Index(fields=["account", "about"], condition=~Q(about=""), name="notice_about"),
+            models.Index(fields=["event"], name="notice_event"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.user_id}"

@@ -1,0 +1,41 @@
+from typing import ClassVar
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class OutgoingMail(models.Model):
+    """A mail that is owed: made in the transaction of what it tells, sent by the jobs process (`accounts.outbox`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    kind = models.CharField(max_length=64)  # which composer writes it
+    about = models.CharField(max_length=64)  # what it speaks of, in that composer's words
+    to = models.EmailField(max_length=254)
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField()  # not to be tried before
+    claimed_until = models.DateTimeField(null=True)  # somebody is sending it, until then
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    dropped_at = models.DateTimeField(null=True)  # was not due any more when its turn came
+
+    class Meta:
+        verbose_name = _("outgoing mail")
+        verbose_name_plural = _("outgoing mails")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "about", "to"], name="outgoingmail_once"),
+            models.CheckConstraint(
+                condition=Q(sent_at__isnull=True) | Q(dropped_at__isnull=True), name="outgoingmail_ends_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(sent_at__isnull=True, dropped_at__isnull=True),
+                name="outgoingmail_owed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.about}"
