@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.core.exceptions import PermissionDenied
+
 from accounts.models import Member, User
 from auditlog.journal import Actor
 
@@ -36,6 +38,21 @@ class Person:
 
 
 By = Member | Operator
+
+
+class NoOperatorError(PermissionDenied):
+    """They were an operator when their request came in, and are none any more."""
+
+
+def require_operator(by: By) -> None:
+    """Ask the store whether an operator still is one, and hold them until commit. Members and the shell pass.
+
+    :raises NoOperatorError: if not: somebody else may have been faster.
+    """
+    if isinstance(by, Operator) and by.user is not None:
+        still = User.objects.operators().filter(pk=by.user.pk).select_for_update().first()
+        if still is None:
+            raise NoOperatorError
 
 
 def as_member(by: By) -> Member | None:

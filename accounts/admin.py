@@ -1,7 +1,4 @@
-"""Accounts and people, for operators: to read, and to change by operations.
-
-Signing in to the admin goes through the portal's own sign-in.
-"""
+"""Accounts and people, for operators: to read, and to change by operations."""
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -10,13 +7,10 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import URLPattern, path
 
-from accounts import admin_entrance, operator_pages
+from accounts import operator_pages
 from accounts.models import Account, Member, User
 from auditlog.admin import ReadOnlyAdmin
 
-admin.site.site_header = admin.site.site_title = "KeyPortal operators"
-admin.site.login = admin_entrance.enter  # type: ignore[method-assign]
-admin.site.has_permission = admin_entrance.may_enter  # type: ignore[method-assign]
 # What their pages change would pass the audit log by.
 admin.site.unregister([Group, EmailAddress, Authenticator, UserSession])
 

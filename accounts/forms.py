@@ -101,8 +101,8 @@ class NewPersonForm(forms.Form):
 class PlanForm(forms.Form):
     """An account's limits, as an operator sets them."""
 
-    burst_limit = forms.IntegerField(label=_("Calls in any 10 seconds"), min_value=0, max_value=10**9)
-    daily_limit = forms.IntegerField(label=_("Calls a day"), min_value=0, max_value=10**12)
+    burst_limit = forms.IntegerField(label=_("Calls in any 10 seconds"), min_value=1, max_value=10**9)
+    daily_limit = forms.IntegerField(label=_("Calls a day"), min_value=1, max_value=10**12)
 
 
 class ReasonForm(forms.Form):

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import revisions, second_factors
-from accounts.actors import By, Operator, Person
+from accounts.actors import By, Operator, Person, require_operator
 from accounts.models import Account, Member, User
 from accounts.permissions import Permission, Role
 from auditlog import journal
@@ -162,6 +162,7 @@ def change_plan(
     :raises django.core.exceptions.ValidationError: for a limit that is not valid; none would be to suspend the account.
     """
     account.lock()
+    require_operator(by)
     account.refresh_from_db(fields=["burst_limit", "daily_limit"])
     before = {"burst_limit": account.burst_limit, "daily_limit": account.daily_limit}
     named = {"burst_limit": burst_limit, "daily_limit": daily_limit}
@@ -216,6 +217,7 @@ def _enter(
 ) -> None:
     with transaction.atomic(durable=True):  # the wait below counts from a commit
         account.lock()
+        require_operator(by)
         account.refresh_from_db(fields=["state"])
         before = Account.State(account.state)
         if before not in here:

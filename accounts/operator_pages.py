@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -20,7 +19,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import operations, operators
 from accounts.actors import Operator
 from accounts.forms import OperatorForm, PlanForm, ReasonForm
-from accounts.guards import is_recently_authenticated
+from accounts.guards import is_recently_authenticated, proof_address
 from accounts.models import Account, User
 
 View = Callable[..., HttpResponse]
@@ -32,10 +31,10 @@ def operators_alone(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if not is_recently_authenticated(request):
-            return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
+            return redirect(proof_address(request, back=request.get_full_path()))
         return view(request, **kwargs)
 
-    return admin.site.admin_view(require_http_methods(["GET", "POST"])(guarded))
+    return admin.site.admin_view(require_http_methods(["GET", "HEAD", "POST"])(guarded))
 
 
 @operators_alone

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.actors import By
+from accounts import second_factors
+from accounts.actors import By, require_operator
 from accounts.models import User
 from auditlog import journal
 from auditlog.actions import Action
@@ -25,11 +26,13 @@ def add_operator(*, email: str, by: By, now: datetime) -> User:
     :raises OperatorError: if they are one already, or may not sign in.
     :raises django.core.exceptions.ValidationError: for what is not an e-mail address.
     """
+    require_operator(by)
     person = User.objects.select_for_update().get(pk=User.objects.find_or_make(email).pk)
     if not person.is_active:
         raise OperatorError(f"{person.email} may not sign in.")
     if person.is_staff:
         raise OperatorError(f"{person.email} is an operator already.")
+    second_factors.expect(person, now=now)
     person.is_staff = True
     person.save(update_fields=["is_staff"])
     journal.record(Action.OPERATOR_ADDED, of=None, by=by, target=person, at=now)
@@ -45,6 +48,7 @@ def remove_operator(*, email: str, by: By, now: datetime) -> User:
     """
     # All rows are locked, in one order: of two operators who remove each other at once, one stays.
     operators = list(User.objects.operators().order_by("pk").select_for_update())
+    require_operator(by)
     person = next((one for one in operators if one.email.lower() == email.lower()), None)
     if person is None:
         raise OperatorError(f"{email} is no operator.")

@@ -1,12 +1,16 @@
 """The operators' admin: both logs and all accounts to read, no secret, no way around the portal's sign-in."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.models import User
 from apikeys import secrets
-from tests.factories import ApiKeyFactory, MemberFactory, SuperAdminFactory, UserFactory
+from tests.factories import PASSWORD, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +43,39 @@ def test_the_admin_has_no_sign_in_of_its_own(client: Client) -> None:
 
     assert response.status_code == 302
     assert response.headers["Location"].startswith(reverse("account_login"))
+
+
+def test_the_admin_changes_no_password_past_the_portal(operator: Client) -> None:
+    password = {"old_password": PASSWORD, "new_password1": "another horse", "new_password2": "another horse"}
+
+    answer = operator.post("/admin/password_change/", password)
+
+    assert answer.headers["Location"] == reverse("account_change_password")
+    assert User.objects.get().check_password(PASSWORD)
+
+
+def test_calls_older_than_seven_days_are_not_there(operator: Client) -> None:
+    now = timezone.now()
+    kept = CallFactory.create(path="/kept", at=now - timedelta(days=6, hours=23))
+    gone = CallFactory.create(path="/gone", at=now - timedelta(days=7, seconds=1))
+
+    listed = operator.get(reverse("admin:auditlog_call_changelist")).content.decode()
+    pages = [operator.get(reverse("admin:auditlog_call_change", args=[call.pk])) for call in (kept, gone)]
+
+    assert "/kept" in listed
+    assert "/gone" not in listed
+    assert pages[0].status_code == 200
+    assert b"/gone" not in pages[1].content
+
+
+@pytest.mark.parametrize(("status", "shown"), [("5", ["/broken"]), ("2", ["/fine"]), ("9", ["/broken", "/fine"])])
+def test_calls_are_narrowed_by_class_of_status(operator: Client, status: str, shown: list[str]) -> None:
+    CallFactory.create(path="/fine", status=204)
+    CallFactory.create(path="/broken", status=503)
+
+    listed = operator.get(reverse("admin:auditlog_call_changelist"), {"status": status}).content.decode()
+
+    assert [path for path in ("/broken", "/fine") if path in listed] == shown
 
 
 def test_no_page_about_a_key_holds_its_secret_digest_or_ciphertext(operator: Client) -> None:

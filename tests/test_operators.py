@@ -1,7 +1,9 @@
 """What operators do: limits, suspending, closing and reopening accounts, and saying who is an operator."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -10,8 +12,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts import operations, operators, revisions
-from accounts.actors import SHELL, Operator
+from accounts import operations, operators, revisions, second_factors
+from accounts.actors import SHELL, NoOperatorError, Operator
 from accounts.models import Account, Change, User
 from apikeys.gate import direct
 from apikeys.gate.reasons import Reason
@@ -226,7 +228,7 @@ def test_an_operator_changes_a_plan_in_the_admin(operator: Client) -> None:
     assert AuditEntry.objects.get(action=Action.ACCOUNT_PLAN_CHANGED).actor_name == "Olivia"
 
 
-@pytest.mark.parametrize("limit", ["-1", "many", "", "1" * 5000, "1e3"])
+@pytest.mark.parametrize("limit", ["-1", "0", "many", "", "1" * 5000, "1e3"])
 def test_a_limit_that_is_none_changes_nothing(operator: Client, limit: str) -> None:
     account = AccountFactory.create()
 
@@ -325,6 +327,41 @@ def test_a_removed_operators_open_session_can_do_nothing_any_more(operator: Clie
 
     assert answer.status_code in {302, 403}
     assert Account.objects.get(pk=account.pk).state == Account.State.OPEN
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        partial(operations.change_plan, burst_limit=9),
+        partial(operations.suspend_account, reason="Mine"),
+        partial(operations.close_account, reason="Mine"),
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_who_is_no_operator_any_more_changes_no_account(operation: Callable[..., None]) -> None:
+    account, was = AccountFactory.create(), UserFactory.create(is_staff=False)
+
+    with pytest.raises(NoOperatorError):
+        operation(account=account, by=Operator(was), now=NOW)
+
+    account.refresh_from_db()
+    assert (account.state, account.burst_limit) == (Account.State.OPEN, 100)
+
+
+def test_who_is_no_operator_any_more_makes_no_operators() -> None:
+    was, friend = UserFactory.create(is_staff=False), UserFactory.create()
+
+    with pytest.raises(NoOperatorError):
+        operators.add_operator(email=friend.email, by=Operator(was), now=NOW)
+
+    friend.refresh_from_db()
+    assert not friend.is_staff
+
+
+def test_an_operators_days_of_grace_begin_with_becoming_one() -> None:
+    person = operators.add_operator(email="grace@portal.example", by=SHELL, now=NOW)
+
+    assert person.second_factor_due_at == NOW + second_factors.GRACE
 
 
 def test_the_last_operator_stays(operator: Client) -> None:
