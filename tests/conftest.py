@@ -16,7 +16,8 @@ from accounts import revisions
 
 
 def pytest_configure() -> None:
-    """Static files by their own names, straight from their directories: nothing is collected for a test run."""
+    """Passwords at no cost. Static files by their own names, from where they lie: nothing is collected for a run."""
+    settings.PASSWORD_HASHERS = ["tests.hashers.QuickArgon2PasswordHasher"]
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 
