@@ -3,23 +3,22 @@
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import guards, operations, sealing, second_factors
+from accounts import guards, operations, proofs_by_mail, sealing, second_factors
 from accounts.models import User
 from auditlog import origin
 from auditlog.actions import Action, Outcome
@@ -53,18 +52,31 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def set_password(self, user: User, password: str) -> None:
-        """The new password and the entry, both or neither."""
+        """The new password and the entry, both or neither. A link from a mail has shown the address to be theirs."""
         match = context.request.resolver_match
         by_link = match is not None and match.url_name == "account_reset_password_from_key"
         with transaction.atomic():
             super().set_password(user, password)
+            if by_link:
+                operations.prove_address(user)
             action = Action.PASSWORD_RESET if by_link else Action.PASSWORD_CHANGED
             operations.note(action, user=user, now=timezone.now())
 
-    def get_reset_password_from_key_url(self, key: str) -> str:
-        """At the portal's own address: the request's host is whatever its sender wrote."""
-        address = urlsplit(super().get_reset_password_from_key_url(key))
-        return f"{settings.SITE_ORIGIN}{address.path}"
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        with transaction.atomic():
+            confirmed: bool = super().confirm_email(request, email_address)
+            if confirmed:
+                operations.note(Action.ADDRESS_CONFIRMED, user=email_address.user, now=timezone.now())
+        return confirmed
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:  # noqa: ARG002 -- allauth's signature
+        """Owe it, so that the answer takes as long as for an address that nobody has."""
+        if email.lower() == user.email:  # allauth would also take one that was never confirmed
+            proofs_by_mail.owe(proofs_by_mail.NEW_PASSWORD, user=user, to=user.email, now=timezone.now())
+
+    def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:  # noqa: ARG002, FBT001 -- allauth's signature
+        user = emailconfirmation.email_address.user
+        proofs_by_mail.owe(proofs_by_mail.CONFIRM_ADDRESS, user=user, to=user.email, now=timezone.now())
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Whom the limits count: the visitor as the audit log has it, not the proxy in front of us all."""

@@ -27,7 +27,7 @@ def parse(text: str) -> str:
     if "<" in address or '"' in address:
         raise ValidationError(_("Enter the address alone, without a name and quotation marks: ada@example.com"))
     if _SEVERAL.search(address):
-        raise ValidationError(_("Enter one e-mail address. Several people are invited one after another."))
+        raise ValidationError(_("Enter one e-mail address. For several people, one after another."))
     local, at, domain = address.rpartition("@")
     if not at or not local:
         raise ValidationError(_("This is not an e-mail address. Example: ada@example.com"))
@@ -55,7 +55,7 @@ def _public(domain: str) -> str:
     :raises ValidationError: for an IP address, for a host without a domain, and for what is no domain.
     """
     if _is_number(domain.strip("[]").removeprefix("IPv6:")):
-        raise ValidationError(_("An IP address cannot be invited: after the @ stands a domain such as example.com."))
+        raise ValidationError(_("An IP address cannot be written to: after the @ stands a domain such as example.com."))
     if "." not in domain.strip("."):
         raise ValidationError(_("After the @ stands a whole domain such as example.com, not a host alone."))
     try:
@@ -65,7 +65,7 @@ def _public(domain: str) -> str:
     if not domain.isascii() and ascii_domain.encode().decode("idna") != domain.lower():  # "ß" would become "ss"
         raise ValidationError(_("Spell the domain after the @ in ASCII: these characters can mean two domains."))
     if ascii_domain.rpartition(".")[2].isdigit():
-        raise ValidationError(_("An IP address cannot be invited: after the @ stands a domain such as example.com."))
+        raise ValidationError(_("An IP address cannot be written to: after the @ stands a domain such as example.com."))
     return ascii_domain
 
 

@@ -10,6 +10,7 @@ class AccountsConfig(AppConfig):
         from accounts import (  # noqa: PLC0415 -- models are there from now on
             mails,  # noqa: F401 -- its composers make themselves known
             sign_in_log,
+            sign_in_mails,  # noqa: F401 -- likewise
         )
 
         sign_in_log.connect()

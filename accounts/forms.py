@@ -52,6 +52,20 @@ class AddressField(forms.CharField):
         return addresses.parse(text) if text.strip() else ""
 
 
+class NewAddressForm(forms.Form):
+    email = AddressField(label=_("New e-mail address"), widget=forms.EmailInput({"autocomplete": "email"}))
+
+    def __init__(self, *args: Any, present: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.present = present
+
+    def clean_email(self) -> str:
+        email = User.objects.normalize_email(self.cleaned_data["email"])
+        if email == self.present:
+            raise ValidationError(_("You sign in with this address already."))
+        return email
+
+
 class InviteForm(RoleForm):
     email = AddressField(
         label=_("E-mail address"),

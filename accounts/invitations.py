@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -20,7 +19,7 @@ from django.utils.translation import gettext as _
 from accounts import outbox
 from accounts.actors import By, as_member
 from accounts.models import Account, Invitation, Member, User
-from accounts.operations import NotAllowedError, PeopleError, join, require_manager
+from accounts.operations import NotAllowedError, PeopleError, join, prove_address, require_manager
 from accounts.permissions import Permission, Role, may_hand_on
 from auditlog import journal
 from auditlog.actions import Action
@@ -164,7 +163,7 @@ def accept_as_new_person(*, invitation: Invitation, name: str, password: str, no
             user = User.objects.create_user(invitation.email, password, name=name, created_at=now)
     except IntegrityError as error:
         raise AlreadyMemberError(_("Somebody signs in with this address already. Sign in to accept.")) from error
-    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    prove_address(user)
     return accept(invitation=invitation, user=user, now=now)
 
 

@@ -1,7 +1,6 @@
 """The page behind the bell: what concerns this person, over all their accounts."""
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -9,7 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import notices
-from accounts.models import Notice, User
+from accounts.guards import person
+from accounts.models import Notice
 
 NOTICES_SHOWN = 100
 
@@ -19,7 +19,7 @@ NOTICES_SHOWN = 100
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The newest notices. Opening the page, or following a link of it, marks nothing as read."""
-    newest = Notice.objects.visible_to(_person(request)).select_related("account").order_by("-at", "-id")
+    newest = Notice.objects.visible_to(person(request)).select_related("account").order_by("-at", "-id")
     shown = [(one, notices.sentence(one), notices.page_of(one)) for one in newest[:NOTICES_SHOWN]]
     return render(request, "accounts/notices.html", {"notices": shown, "limit": NOTICES_SHOWN})
 
@@ -27,12 +27,5 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def mark_read(request: HttpRequest, notice_id: int | None = None) -> HttpResponse:
-    notices.mark_read(user=_person(request), notice_id=notice_id, now=timezone.now())
+    notices.mark_read(user=person(request), notice_id=notice_id, now=timezone.now())
     return redirect("notices")
-
-
-def _person(request: HttpRequest) -> User:
-    """Who is signed in, behind `login_required`."""
-    if not isinstance(request.user, User):
-        raise PermissionDenied
-    return request.user

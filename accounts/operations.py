@@ -4,17 +4,32 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Protocol
 
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import revisions, second_factors
+from accounts import outbox, revisions, second_factors
 from accounts.actors import By, Operator, Person, require_operator
 from accounts.models import Account, Member, User
 from accounts.permissions import Permission, Role
 from auditlog import journal
 from auditlog.actions import Action, Outcome
+
+# A mail tells the person of each of these entries about their sign-in: what, when, from where.
+SIGN_IN_MAIL = "accounts.sign_in_changed"
+MAILED = frozenset(
+    {
+        Action.PASSWORD_CHANGED,
+        Action.PASSWORD_RESET,
+        Action.ADDRESS_CHANGED,
+        Action.SECOND_FACTOR_ADDED,
+        Action.SECOND_FACTOR_REMOVED,
+        Action.RECOVERY_CODES_GENERATED,
+        Action.RECOVERY_CODE_USED,
+    }
+)
 
 
 class PeopleError(Exception):
@@ -265,17 +280,26 @@ def note(
 ) -> None:
     """Write what a person did about their own sign-in into the log of each account that they are a member of.
 
-    Of who is a member of none it goes into the entries without an account.
+    Of who is a member of none it goes into the entries without an account. What is `MAILED` also goes to the person.
 
     :param by: who did it instead.
     """
     said: dict[str, Any] = {"at": now, "outcome": outcome, "reason": reason, **details}
     members = list(user.memberships.active().select_related("account", "user"))
-    for member in members:
+    entries = [
         journal.record(action, of=member.account, by=by or member, target=member if by else None, **said)
+        for member in members
+    ]
     if not members:
         themselves = Operator(user) if user.is_staff else Person(user)
-        journal.record(action, of=None, by=by or themselves, target=user if by else None, **said)
+        entries = [journal.record(action, of=None, by=by or themselves, target=user if by else None, **said)]
+    if action in MAILED:
+        outbox.add(SIGN_IN_MAIL, about=f"{entries[0].pk}:{user.pk}", to=user.email, now=now)
+
+
+def prove_address(user: User) -> None:
+    """Remember that the person reads the mail of their address: a link in it, or who vouches for it, has shown that."""
+    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
 
 
 @transaction.atomic

@@ -87,6 +87,7 @@ def make_first_account(*, account_name: str, name: str, email: str, password: st
         if User.objects.exists():
             raise AlreadySetUpError
         user = User.objects.create_superuser(email, password, name=name)
+        operations.prove_address(user)  # whoever holds the link holds the server, and vouches for it
         slug = slugify(account_name)[:50] or "account"
         return operations.create_account(name=account_name, slug=slug, super_admin=user, by=Operator(user), now=now)
 

@@ -6,7 +6,6 @@ from allauth.account.views import password_set
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import operations, themes
 from accounts.forms import ProfileForm
-from accounts.guards import requires
+from accounts.guards import person, requires
 from accounts.models import Member, User
 from accounts.permissions import GRANTS, Permission, Role
 
@@ -31,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def choose(request: HttpRequest) -> HttpResponse:
     """The person's accounts; straight on to the only one."""
-    places = Member.objects.active().filter(user=_person(request)).select_related("account").order_by("account__name")
+    places = Member.objects.active().filter(user=person(request)).select_related("account").order_by("account__name")
     if len(places) == 1:
         return redirect("accounts:account", places[0].account.slug)
     return render(request, "accounts/choose.html", {"places": places})
@@ -57,21 +56,13 @@ def roles(request: HttpRequest, member: Member) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     # A copy: an invalid form must not change what the page calls the person.
-    user = User.objects.get(pk=_person(request).pk)
+    user = User.objects.get(pk=person(request).pk)
     form = ProfileForm(request.POST or None, instance=user)
     if form.is_valid():
         operations.save_profile(user, now=timezone.now())
         messages.success(request, _("Saved."))
         return redirect("profile")
     return render(request, "accounts/profile.html", {"form": form})
-
-
-@login_required
-@never_cache
-@require_safe
-def email(request: HttpRequest) -> HttpResponse:
-    """Say who changes an address: entries, reminders and password links go by it, so a session alone may not."""
-    return render(request, "account/email.html")
 
 
 @login_required
@@ -101,10 +92,3 @@ def theme(request: HttpRequest) -> HttpResponse:
             samesite="Lax",
         )
     return response
-
-
-def _person(request: HttpRequest) -> User:
-    """Who is signed in, behind `login_required`."""
-    if not isinstance(request.user, User):
-        raise PermissionDenied
-    return request.user

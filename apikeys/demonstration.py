@@ -81,7 +81,9 @@ def _fill(password: str, *, now: datetime) -> None:
 
 
 def _user(email: str, name: str, password: str, *, at: datetime, **fields: bool) -> User:
-    return User.objects.create(email=email, name=name, password=password, created_at=at, **fields)
+    user = User.objects.create(email=email, name=name, password=password, created_at=at, **fields)
+    operations.prove_address(user)
+    return user
 
 
 def _account(

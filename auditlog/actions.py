@@ -1,6 +1,7 @@
 """The closed vocabulary of the audit log: what can be done, by name."""
 
 from django.db.models import TextChoices
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
@@ -42,6 +43,8 @@ class Action(TextChoices):
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed their password")
     PASSWORD_RESET = "sign_in.password_reset", _("chose a new password by a link sent to them")
+    ADDRESS_CHANGED = "sign_in.address_changed", _("changed their e-mail address")
+    ADDRESS_CONFIRMED = "sign_in.address_confirmed", _("confirmed their e-mail address")
     SECOND_FACTOR_ADDED = "sign_in.second_factor_added", _("added a second factor")
     SECOND_FACTOR_REMOVED = "sign_in.second_factor_removed", _("removed a second factor")
     RECOVERY_CODES_GENERATED = "sign_in.recovery_codes_generated", _("generated recovery codes")
@@ -51,6 +54,11 @@ class Action(TextChoices):
     @property
     def category(self) -> Category:
         return Category(self.value.partition(".")[0])
+
+
+def every_action() -> list[tuple[str, Promise]]:
+    """The vocabulary, for the column: as a function, so that a new word needs no migration."""
+    return [(action.value, action.label) for action in Action]
 
 
 class Outcome(TextChoices):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 # What follows opens a door by itself, for whoever reads it in time.
-_LINKS = re.compile(r"^/(invitations|set-up|auth/password/reset/key)/[^/]+")
+_LINKS = re.compile(r"^/(invitations|set-up|auth/password/reset/key|auth/email/change|auth/confirm-email)/[^/]+")
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

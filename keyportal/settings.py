@@ -172,7 +172,7 @@ ACCOUNT_FORMS = {
     "login": "accounts.entrance_forms.SignInForm",
     "reset_password": "accounts.entrance_forms.NewPasswordForm",
 }
-ACCOUNT_EMAIL_VERIFICATION = "none"  # addresses come from the operator until invitations verify them
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # invitations, links for passwords and the set-up link prove an address too
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # strangers do not make the portal write to addresses of their choice
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
@@ -189,6 +189,7 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password": "20/m/ip,5/m/key",
     "reset_password_from_key": "20/m/ip",
     "change_password": "5/m/user",
+    "manage_email": "10/h/user",
     "reauthenticate": "10/m/user",
 }
 MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"

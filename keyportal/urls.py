@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import invitation_pages, notice_pages, setup
+from accounts import address_pages, invitation_pages, notice_pages, setup
 from accounts import views as people
 from keyportal import health
 
@@ -20,7 +20,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notices/read/", notice_pages.mark_read, name="notices-read"),
     path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
     path("theme/", people.theme, name="theme"),
-    path("auth/email/", people.email, name="account_email"),  # before allauth's, which would let anybody change it
+    path("auth/email/", address_pages.page, name="account_email"),  # before allauth's, which keeps several
+    path("auth/email/change/<str:token>/", address_pages.change, name="new-address"),
     path("auth/password/set/", people.set_password, name="account_set_password"),  # likewise
     path("auth/no-proof/", people.no_proof, name="no-proof"),
     path("auth/", include("allauth.account.urls")),

@@ -8,6 +8,7 @@ from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.tasks import send_mails
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
 from tests.factories import PASSWORD, MemberFactory, UserFactory
@@ -110,6 +111,7 @@ def test_a_changed_password_is_an_entry() -> None:
 def test_a_password_chosen_by_a_mailed_link_is_an_entry(client: Client) -> None:
     member = MemberFactory.create()
     client.post("/auth/password/reset/", {"email": member.user.email})
+    send_mails()
     found = re.search(rf"^{settings.SITE_ORIGIN}(/\S+)$", str(mail.outbox[0].body), re.MULTILINE)
     assert found is not None
     form_address = client.get(found[1]).headers["Location"]
@@ -126,9 +128,10 @@ def test_the_mail_for_a_new_password_leads_to_the_portals_own_address() -> None:
     member = MemberFactory.create()
 
     Client(headers={"Host": "127.0.0.1:8180"}).post("/auth/password/reset/", {"email": member.user.email})
+    send_mails()
 
     (sent,) = mail.outbox
-    assert sent.subject == "Choose a new password for KeyPortal"
+    assert sent.subject == "Choose a new password"
     assert f"\n{settings.SITE_ORIGIN}/auth/password/reset/key/" in str(sent.body)
     assert member.user.email in str(sent.body)
     assert "127.0.0.1" not in str(sent.message())
@@ -140,5 +143,6 @@ def test_a_mail_of_the_demonstration_says_that_it_is_one(settings: Settings, *, 
     member = MemberFactory.create()
 
     Client().post("/auth/password/reset/", {"email": member.user.email})
+    send_mails()
 
     assert str(mail.outbox[0].body).startswith("Demonstration:") is demo

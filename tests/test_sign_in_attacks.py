@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core import mail as mailbox
 from django.test import Client
 
+from accounts.tasks import send_mails
 from tests.factories import PASSWORD, MemberFactory
 from tests.visitors import signed_in_a_while_ago
 
@@ -106,6 +107,7 @@ def test_a_reset_that_claims_another_host_sends_nothing(client: Client, host: st
     member = MemberFactory.create()
 
     answer = client.post("/auth/password/reset/", {"email": member.user.email}, headers={"Host": host})
+    send_mails()
 
     assert answer.status_code == 400
     assert not mailbox.outbox
@@ -125,6 +127,7 @@ def test_a_reset_mail_names_the_portal_whatever_the_request_claims(client: Clien
     member = MemberFactory.create()
 
     client.post("/auth/password/reset/", {"email": member.user.email}, headers=headers)
+    send_mails()
 
     message = mailbox.outbox[0]
     links = re.findall(r"\S+/auth/password/reset/key/\S+", str(message.body))
@@ -136,6 +139,7 @@ def test_a_reset_mail_names_the_portal_whatever_the_request_claims(client: Clien
 def test_the_link_of_a_reset_mail_opens_the_form_for_a_new_password(client: Client) -> None:
     member = MemberFactory.create()
     client.post("/auth/password/reset/", {"email": member.user.email})
+    send_mails()
     link = urlsplit(re.findall(r"\S+/auth/password/reset/key/\S+", str(mailbox.outbox[0].body))[0]).path
 
     answer = client.get(link, follow=True)

@@ -57,6 +57,7 @@ ELSEWHERE = {
         "notices-read",
         "notice-read",
         "no-proof",
+        "new-address",
     ),
     *("account_*", "mfa_*", "usersessions_list", "admin:*", "account-api:*", "account_api:*"),
     *("livez", "readyz", "metrics"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import invitations
 from accounts.models import Account, Invitation, Member, User
+from accounts.operations import prove_address
 from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey
@@ -29,10 +30,17 @@ def _hashed_password() -> str:
 class UserFactory(factory.django.DjangoModelFactory[User]):
     class Meta:
         model = User
+        skip_postgeneration_save = True
 
     email = factory.Sequence(lambda n: f"person{n}@acme.example")
     name = factory.Sequence(lambda n: f"Person {n}")
     password = factory.LazyFunction(_hashed_password)
+
+    @factory.post_generation
+    def address_proved(self, create: bool, extracted: bool | None, **_others: Any) -> None:  # noqa: FBT001 -- factory-boy's signature
+        """As an invitation or a mailed link proves it; `address_proved=False` for who has not shown it yet."""
+        if create and extracted is not False:
+            prove_address(self)  # type: ignore[arg-type]  # the person, by then
 
 
 class AccountFactory(factory.django.DjangoModelFactory[Account]):

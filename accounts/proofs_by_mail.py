@@ -1,0 +1,93 @@
+"""Links in mails that show that somebody reads the mail of an address: for a new password, for an address to sign in
+with, for another address.
+
+No link is kept. Each is worked out when its mail is written, and ends with what it was worked out from.
+"""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from allauth.account import app_settings
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.core import signing
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts import outbox
+from accounts.models import User
+from accounts.operations import PeopleError, note, prove_address
+from auditlog.actions import Action
+
+NEW_PASSWORD = "accounts.new_password"  # noqa: S105 -- a kind of mail
+CONFIRM_ADDRESS = "accounts.confirm_address"
+NEW_ADDRESS = "accounts.new_address"
+NEW_ADDRESS_LASTS = timedelta(days=1)
+
+
+class TakenError(PeopleError):
+    """Somebody signs in with the address already."""
+
+
+@transaction.atomic
+def owe(kind: str, *, user: User, to: str, now: datetime) -> None:
+    """Owe one of these mails; asked for twice, it is two mails."""
+    outbox.add(kind, about=f"{user.pk}:{uuid4().hex}", to=to, now=now)
+
+
+def new_password_link(user: User) -> str:
+    """Good for three days, once: until the password, the address or the last sign-in is another."""
+    token = app_settings.PASSWORD_RESET_TOKEN_GENERATOR().make_token(user)
+    return _address("account_reset_password_from_key", uidb36=user_pk_to_url_str(user), key=token)
+
+
+def confirmation_link(address: EmailAddress) -> str:
+    """Good for three days, until the address is confirmed."""
+    return _address("account_confirm_email", key=EmailConfirmationHMAC(address).key)
+
+
+def new_address_link(user: User, email: str) -> str:
+    """Good for a day, for this person signed in, until their address or password is another."""
+    return _address("new-address", token=signing.dumps(email, salt=_salt(user)))
+
+
+def new_address_of(token: str, *, user: User) -> str | None:
+    """The address that a link is for; None for a link that is over, or somebody else's."""
+    try:
+        email: str = signing.loads(token, salt=_salt(user), max_age=NEW_ADDRESS_LASTS)
+    except signing.BadSignature:
+        return None
+    return email
+
+
+def change_address(*, user: User, email: str, now: datetime) -> None:
+    """Let a person sign in with another address, which a link has shown to be theirs. The old one is told.
+
+    :raises TakenError: if somebody signs in with it already.
+    """
+    try:
+        _change(user, User.objects.normalize_email(email), now=now)
+    except IntegrityError as error:
+        raise TakenError(_("Somebody signs in with %(email)s already.") % {"email": email}) from error
+
+
+@transaction.atomic
+def _change(user: User, email: str, *, now: datetime) -> None:
+    person = User.objects.select_for_update().get(pk=user.pk)
+    before = person.email
+    # First, so that its mail goes to the old address.
+    note(Action.ADDRESS_CHANGED, user=person, now=now, before=before, after=email)
+    person.email = email
+    person.save(update_fields=["email"])
+    EmailAddress.objects.filter(user=person).delete()
+    prove_address(person)
+
+
+def _address(name: str, **parts: str) -> str:
+    return f"{settings.SITE_ORIGIN}{reverse(name, kwargs=parts)}"
+
+
+def _salt(user: User) -> str:
+    return f"accounts.new_address:{user.pk}:{user.email}:{user.password}"
