@@ -1,16 +1,18 @@
 """Where the call writer's batches go: into the store, by this process or by a child of its own.
 
 A child costs the gate a quarter of a microsecond a call (marshalling) instead of what cleaning and storing a row cost,
-and leaves it its interpreter lock.
+and leaves it its interpreter lock. Calls are marshalled by the few hundred, soon after they were made: a second's calls
+as objects would by then have left the processor's cache, and so would have what else the gate works with.
 """
 
 import marshal
+import os
 import signal
 import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -21,8 +23,8 @@ from auditlog.call_rows import Call, Cleaner, Usage, raise_usage, store_calls, s
 from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
 
-PART = 1_000  # calls marshalled at once: the interpreter is held for about 0.3 ms
-FRAME = struct.Struct("<I")  # before each part, its length in bytes
+NICENESS = 5  # of the child: answering calls comes before storing them
+FRAME = struct.Struct("<I")  # before each message, its length in bytes
 
 
 class StorageUnavailableError(Exception):
@@ -33,12 +35,21 @@ class StorageRefusedError(Exception):
     """The batch itself is at fault, and would be again."""
 
 
+class Pack(NamedTuple):
+    """Some calls, in the form in which their storage takes them."""
+
+    size: int
+    calls: Any
+
+
 class Storage(Protocol):
-    """Used by one thread, the one that opens it."""
+    """Used by one thread, the one that opens it; but `pack` by any."""
 
     def open(self) -> None: ...
 
-    def store(self, batch: Sequence[Call], *, writer: UUID, stored: int, again: bool) -> Usage:
+    def pack(self, calls: list[Call]) -> Pack: ...
+
+    def store(self, batch: Sequence[Pack], *, writer: UUID, stored: int, again: bool) -> Usage:
         """Store a batch and raise the writer's count, in one transaction; bring back the days' totals.
 
         :param stored: the writer's count before it; `again`: the batch was tried before, its end is not known.
@@ -57,9 +68,12 @@ class LocalStorage:
     def open(self) -> None:
         take_private_connection()
 
-    def store(self, batch: Sequence[Call], *, writer: UUID, stored: int, again: bool) -> Usage:
+    def pack(self, calls: list[Call]) -> Pack:
+        return Pack(len(calls), calls)
+
+    def store(self, batch: Sequence[Pack], *, writer: UUID, stored: int, again: bool) -> Usage:
         try:
-            return self._store(batch, writer, stored, again=again)
+            return self._store([call for pack in batch for call in pack.calls], writer, stored, again=again)
         except (OperationalError, InterfaceError) as failure:
             connection.close()
             raise StorageUnavailableError(type(failure).__name__) from failure
@@ -67,7 +81,7 @@ class LocalStorage:
             connection.close()
             raise StorageRefusedError(type(failure).__name__) from failure
 
-    def _store(self, batch: Sequence[Call], writer: UUID, stored: int, *, again: bool) -> Usage:
+    def _store(self, batch: list[Call], writer: UUID, stored: int, *, again: bool) -> Usage:
         with transaction.atomic():
             now = timezone.now()
             row, _ = CallWriter.objects.get_or_create(id=writer, defaults={"started_at": now, "seen_at": now})
@@ -102,7 +116,10 @@ class ProcessStorage:
         self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 -- our own program
         return self._child
 
-    def store(self, batch: Sequence[Call], *, writer: UUID, stored: int, again: bool) -> Usage:
+    def pack(self, calls: list[Call]) -> Pack:
+        return Pack(len(calls), marshal.dumps(calls))
+
+    def store(self, batch: Sequence[Pack], *, writer: UUID, stored: int, again: bool) -> Usage:
         try:
             answer = self._ask(batch, (writer.hex, stored, again))
         except (OSError, EOFError) as failure:
@@ -116,12 +133,12 @@ class ProcessStorage:
         usage: Usage = said
         return usage
 
-    def _ask(self, batch: Sequence[Call], about: tuple[str, int, bool]) -> tuple[str, Any]:
+    def _ask(self, batch: Sequence[Pack], about: tuple[str, int, bool]) -> tuple[str, Any]:
         child = self._child or self._start()
         to, back = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)  # both are pipes
-        _send(to, (*about, -(-len(batch) // PART)))
-        for start in range(0, len(batch), PART):
-            _send(to, batch[start : start + PART])
+        _send(to, marshal.dumps((*about, len(batch))))
+        for pack in batch:
+            _send(to, pack.calls)
         to.flush()
         answer: tuple[str, Any] = _receive(back)
         return answer
@@ -137,18 +154,19 @@ def serve(mask: Callable[[str], str], *, batches: IO[bytes], answers: IO[bytes])
     """The child: store what comes until nothing comes any more. Its parent decides when that is, no signal does."""
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.SIG_IGN)
+    os.nice(NICENESS)
     storage = LocalStorage(mask)
     storage.open()
     with suppress(EOFError, BrokenPipeError):
         while True:
-            writer, stored, again, parts = _receive(batches)
-            batch = [call for _ in range(parts) for call in _receive(batches)]
-            _send(answers, _outcome(storage, batch, UUID(writer), stored, again=again))
+            writer, stored, again, packs = _receive(batches)
+            batch = [storage.pack(_receive(batches)) for _ in range(packs)]
+            _send(answers, marshal.dumps(_outcome(storage, batch, UUID(writer), stored, again=again)))
             answers.flush()
     storage.close()
 
 
-def _outcome(storage: Storage, batch: list[Call], writer: UUID, stored: int, *, again: bool) -> tuple[str, Any]:
+def _outcome(storage: Storage, batch: Sequence[Pack], writer: UUID, stored: int, *, again: bool) -> tuple[str, Any]:
     try:
         return "stored", list(storage.store(batch, writer=writer, stored=stored, again=again))
     except StorageUnavailableError as failure:
@@ -157,8 +175,8 @@ def _outcome(storage: Storage, batch: list[Call], writer: UUID, stored: int, *, 
         return "refused", str(failure)
 
 
-def _send(stream: IO[bytes], what: Any) -> None:
-    data = marshal.dumps(what)  # between two processes of one program: no other reads it
+def _send(stream: IO[bytes], data: bytes) -> None:
+    """Send one message, marshalled: it is between two processes of one program, no other reads it."""
     stream.write(FRAME.pack(len(data)))
     stream.write(data)
 

@@ -8,7 +8,8 @@ is full, the newest call is dropped. Issued less stored is what was lost, to the
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Event, Thread, main_thread
 from uuid import uuid4
 
@@ -16,12 +17,13 @@ import structlog
 
 from auditlog.call_counts import CountsFile
 from auditlog.call_rows import NOBODY, Call, Usage, Who
-from auditlog.call_storage import Storage, StorageRefusedError, StorageUnavailableError
+from auditlog.call_storage import Pack, Storage, StorageRefusedError, StorageUnavailableError
 
 __all__ = ["NOBODY", "STOP_SECONDS", "Call", "CallWriter", "Usage", "Who"]
 
-QUEUE_LIMIT = 50_000  # calls; about 30 MB
-BATCH_LIMIT = 20_000
+QUEUE_LIMIT = 100_000  # calls; about 20 MB
+PACK_SIZE = 250  # calls: few enough to be in the processor's cache still, and packed within 0.1 ms
+BATCH_LIMIT = 20_000  # calls
 QUIET_SECONDS = 0.25  # between batches
 BUSY_SECONDS = 1.0  # the same after one of more than BUSY_BATCH calls: a larger batch costs less a call
 BUSY_BATCH = 1_000
@@ -47,9 +49,11 @@ class CallWriter:
         :param on_usage: hears, in the writer's thread, what a stored batch brought the days' totals to.
         """
         self.id = uuid4()
-        self._queue: deque[Call] = deque()
-        self._queue_limit = queue_limit
-        self._batch: list[Call] = []  # taken from the queue, not known to be stored
+        self._queue: deque[Call] = deque()  # the newest calls, up to PACK_SIZE
+        self._packs: deque[Pack] = deque()  # those before them
+        self._pack_size = min(PACK_SIZE, queue_limit)
+        self._packs_limit = queue_limit // self._pack_size - 1
+        self._batch: list[Pack] = []  # taken from the queue, not known to be stored
         self._storage = storage
         self._on_usage = on_usage
         self._file = CountsFile(self.id)
@@ -66,10 +70,23 @@ class CallWriter:
     def put(self, call: Call) -> None:
         """Count a call as issued and queue it."""
         self._counts[0] += 1
-        if len(self._queue) < self._queue_limit:
-            self._queue.append(call)
+        queue = self._queue
+        if len(queue) < self._pack_size:
+            queue.append(call)
+        elif len(self._packs) < self._packs_limit:
+            self._packs.append(self._pack())
+            queue.append(call)
         else:
             self._counts[1] += 1
+
+    def _pack(self) -> Pack:
+        """Take the oldest calls out of the queue. Two threads may, so that it may end before its length says so."""
+        calls: list[Call] = []
+        take = self._queue.popleft
+        with suppress(IndexError):
+            while len(calls) < self._pack_size:
+                calls.append(take())
+        return self._storage.pack(calls)
 
     def stop(self, *, patience: float = STOP_SECONDS) -> None:
         """Write out what is queued, and end; what the store has not taken after `patience` seconds is lost."""
@@ -85,7 +102,7 @@ class CallWriter:
             if stored < BATCH_LIMIT:
                 self._stopping.wait(_pause(stored))
         deadline = time.monotonic() + self._patience
-        while (self._batch or self._queue) and time.monotonic() < deadline:
+        while (self._batch or self._packs or self._queue) and time.monotonic() < deadline:
             if self._write_batch() < 0:
                 time.sleep(RETRY_SECONDS / 10)
         self._storage.close()
@@ -94,17 +111,19 @@ class CallWriter:
     def _write_batch(self) -> int:
         """Store the oldest calls; how many, or -1 if the store did not take them."""
         if not self._batch:
-            take = self._queue.popleft
-            self._batch = [take() for _ in range(min(len(self._queue), BATCH_LIMIT))]
-        size = len(self._batch)
+            self._batch = self._take_batch()
+        size = _size(self._batch)
         if not size:
+            self._batch = []
             return 0
         usage: Usage = []
         try:
             usage = self._storage.store(self._batch, writer=self.id, stored=self._stored, again=self._again)
             self._stored += size
         except StorageUnavailableError as failure:
-            logger.warning("call_log_unavailable", error=str(failure), queued=size + len(self._queue))
+            logger.warning(
+                "call_log_unavailable", error=str(failure), queued=size + _size(self._packs) + len(self._queue)
+            )
             self._again = True
             return -1
         except StorageRefusedError as failure:
@@ -113,6 +132,18 @@ class CallWriter:
         self._batch, self._again = [], False
         self._on_usage(usage)
         return size
+
+    def _take_batch(self) -> list[Pack]:
+        """The oldest packs, and if that is all, what is not packed yet."""
+        packs = self._packs
+        batch = [packs.popleft() for _ in range(min(len(packs), BATCH_LIMIT // self._pack_size))]
+        if not packs and self._queue:
+            batch.append(self._pack())
+        return batch
+
+
+def _size(packs: Iterable[Pack]) -> int:
+    return sum(pack.size for pack in packs)
 
 
 def _pause(stored: int) -> float:

@@ -47,6 +47,10 @@ class Connection:
     def send(self, request: bytes) -> None:
         self._socket.sendall(request)
 
+    def end(self) -> None:
+        """Say that no more will be sent; answers may still come."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def answer(self, *, head: bool = False) -> Answer | None:
         """The next answer; None if the gate closed the connection without one."""
         while b"\r\n\r\n" not in self._received:

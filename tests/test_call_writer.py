@@ -1,6 +1,7 @@
 """The call writer: no call waits for it, what it loses is counted (G7)."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
@@ -8,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from apikeys import secrets
-from auditlog import call_counts
+from auditlog import call_counts, calls
 from auditlog.call_rows import Call as QueuedCall
 from auditlog.call_rows import Usage
 from auditlog.call_storage import LocalStorage
@@ -28,10 +29,10 @@ def call(
     return (who, at, b"GET", path, 204, None, "" if day else "unknown", b"curl/8", "203.0.113.9", uuid4().int, day)
 
 
-def written(*calls: QueuedCall, on_usage: Callable[[Usage], None] = lambda _: None, queue_limit: int = 1000) -> UUID:
+def written(*put: QueuedCall, on_usage: Callable[[Usage], None] = lambda _: None, queue_limit: int = 1000) -> UUID:
     """Have a writer write these and end; the writer's id."""
     writer = CallWriter(LocalStorage(secrets.mask), on_usage=on_usage, queue_limit=queue_limit)
-    for one in calls:
+    for one in put:
         writer.put(one)
     writer.start()
     writer.stop()
@@ -57,6 +58,21 @@ def test_a_full_queue_drops_the_newest_and_counts_them_as_lost() -> None:
     assert set(Call.objects.values_list("path", flat=True)) == {f"/{n}" for n in range(20)}
     after = call_counts.totals()
     assert (after.issued - before.issued, after.stored - before.stored, after.lost - before.lost) == (30, 20, 10)
+
+
+def test_calls_put_while_batches_are_written_are_each_stored_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PACK_SIZE", 3)  # the writer's thread takes what is not packed yet as often as it can
+    monkeypatch.setattr(calls, "QUIET_SECONDS", 0.0)
+    writer = CallWriter(LocalStorage(secrets.mask))
+    writer.start()
+
+    for n in range(2_000):
+        writer.put(call(path=b"/%d" % n))
+        if n % 20 == 0:
+            time.sleep(0.0005)
+    writer.stop()
+
+    assert Counter(Call.objects.values_list("path", flat=True)) == Counter(f"/{n}" for n in range(2_000))
 
 
 def test_a_batch_brings_the_days_total_back() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from pytest_django import Settings
@@ -147,6 +148,15 @@ def test_a_key_in_the_query_is_accepted_where_let_in_and_stored_nowhere(secret: 
     assert Call.objects.get().path == "/a"
 
 
+def test_a_second_credential_in_the_query_is_seen_on_the_fast_path_too(gate: ThreadGate, secret: str) -> None:
+    other = secrets.generate(Kind.API_KEY)
+    ask(gate.port, bearer(secret))  # known from here on
+
+    asked = {"limit=1&after=20": 204, f"hapikey={secret}": 204, f"hapikey={other}": 400, f"a=1&%68apikey={other}": 400}
+    for query, status in asked.items():
+        assert ask(gate.port, bearer(secret), ("X-Original-URI", f"/things?{query}")).status == status
+
+
 def test_a_secret_in_path_and_user_agent_is_masked(secret: str) -> None:
     with ThreadGate() as gate:
         ask(gate.port, bearer(secret), ("X-Original-URI", f"/oauth/{secret}"), ("User-Agent", f"x/1 {secret}"))
@@ -218,6 +228,48 @@ def test_a_connection_is_kept_until_one_side_closes_it(gate: ThreadGate, secret:
         assert connection.ask(request(bearer(secret), ("Connection", "close"))).status == 204
 
         assert connection.is_closed()
+
+
+def test_who_sends_no_more_still_gets_every_answer(gate: ThreadGate, secret: str) -> None:
+    for _ in range(2):  # the first has the gate ask the store, the second is decided at once
+        with Connection(gate.port) as caller:
+            caller.send(request(bearer(secret)) * 3)
+            caller.end()
+
+            answers = [caller.answer() for _ in range(4)]
+
+        assert [answer and answer.status for answer in answers] == [204, 204, 204, None]
+
+
+def test_an_end_in_the_turn_of_its_request_does_not_come_before_it(gate: ThreadGate, secret: str) -> None:
+    with Connection(gate.port) as caller:
+        caller.ask(request(bearer(secret)))
+        (protocol,) = gate.gate.connections
+
+        def both() -> None:
+            protocol.data_received(request(bearer(secret)))
+            protocol.eof_received()
+
+        gate.gate.loop.call_soon_threadsafe(both)
+
+        answer = caller.answer()
+
+    assert answer is not None
+    assert answer.status == 204
+
+
+def test_what_many_connections_ask_at_once_is_answered_to_each(secret: str) -> None:
+    with ThreadGate() as gate, ExitStack() as stack:
+        callers = [stack.enter_context(Connection(gate.port)) for _ in range(50)]
+        for n, caller in enumerate(callers):
+            shown = secret if n % 2 else secrets.generate(Kind.API_KEY)
+            caller.send(request(bearer(shown), ("X-Original-URI", f"/{n}")))
+
+        answers = [caller.answer() for caller in callers]
+
+    assert [answer and answer.status for answer in answers] == [401, 204] * 25
+    asked = {str(call.request_id): call.path for call in Call.objects.all()}
+    assert [asked[answer.headers["x-request-id"]] for answer in answers if answer] == [f"/{n}" for n in range(50)]
 
 
 def test_a_request_may_come_byte_by_byte(gate: ThreadGate, secret: str) -> None:

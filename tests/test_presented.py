@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
 from apikeys import secrets
 from apikeys.gate import refusals
-from apikeys.gate.presented import Presented, presented
+from apikeys.gate.presented import Presented, may_hold_secret, presented
 from apikeys.gate.reasons import Reason
 from apikeys.secrets import Kind
 
@@ -120,6 +121,17 @@ def test_a_secret_without_the_bearer_scheme_is_told_from_garbage(secret: str, sc
 
 def test_a_refresh_token_is_no_access_token() -> None:
     assert show(f"Bearer {REFRESH}").reason is Reason.WRONG_KIND
+
+
+QUERY_PARTS = ("hapikey", "api key", "api+key", "%68apikey", "%", "+", "=", "&", "?", "a", "", KEY, OTHER_KEY, "\xfc")
+
+
+@given(st.lists(st.sampled_from(QUERY_PARTS), max_size=12).map("".join), st.sampled_from(["", "hapikey", "api key"]))
+def test_a_query_that_cannot_hold_a_secret_changes_nothing(query: str, param: str) -> None:
+    with override_settings(API_KEY_QUERY_PARAM=param):
+        if not may_hold_secret(param)(query.encode("latin-1")):
+            assert show(f"Bearer {KEY}", query=query) == show(f"Bearer {KEY}")
+            assert show(query=query).reason is Reason.NO_CREDENTIAL
 
 
 def test_a_key_in_the_query_is_refused_where_it_is_not_let_in() -> None:

@@ -33,7 +33,8 @@ clock advanced.
     one digest (BLAKE2b, 0.5 us), one dictionary look-up, two clock reads, the two limits, one counter in mapped
     memory, one append to the call writer's queue, one bytes formatting.
 
-What costs more goes elsewhere: into the record when it is read (`known.Kept.head`), into the writer's thread
-(masking, naming the caller, decoding: `auditlog.call_rows`), or onto the long way round (`Gate.check`), which knows
-every transport and every mistake and gives the same verdicts. Measured by `./portal bench gate`.
+What costs more goes elsewhere: into the record when it is read (`known.Kept.head`), into the storing process (masking,
+naming the caller, decoding: `auditlog.call_rows`), to the end of the loop's turn (writing answers: `turns`), or onto
+the long way round (`Gate.check`), which knows every transport and every mistake and gives the same verdicts. Measured
+by `./portal bench gate`.
 """

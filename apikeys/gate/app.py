@@ -20,11 +20,12 @@ from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, caller_of, is_know
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.decide import judge
 from apikeys.gate.known import Digests, Kept, Known
-from apikeys.gate.limits import Windows
-from apikeys.gate.presented import Presented, presented
+from apikeys.gate.limits import REMAINING, Windows
+from apikeys.gate.presented import Presented, may_hold_secret, presented
 from apikeys.gate.protocol import GateProtocol
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
+from apikeys.gate.turns import Turns
 from auditlog.call_storage import ProcessStorage, Storage
 from auditlog.calls import NOBODY, CallWriter, Usage
 
@@ -36,6 +37,7 @@ TICK_SECONDS = 0.5
 FIRST_POLL_SECONDS = 2.0
 USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
 QUERY_DEPRECATION = b"Deprecation: @1669766400\r\n"  # RFC 9745; keys in a query ended then with the dialect's author
+ACCEPTED = b"HTTP/1.1 204 No Content\r\n%b%b%b" + REMAINING + b"X-Request-Id: %b%012x\r\n\r\n"
 
 call_storage = partial(ProcessStorage, (sys.executable, "-m", "apikeys.gate.call_storage"))
 
@@ -54,12 +56,15 @@ class Gate:
         self.accepted = dict.fromkeys((kind.value for kind in secrets.Kind), 0)
         self.now = boot_seconds()  # as of the last tick: enough to tell idle connections
         self.connections: set[GateProtocol] = set()
+        self.loop = asyncio.get_running_loop()
+        self.turns = Turns(self.loop)
         self.pepper = next(iter(settings.DIGEST_PEPPERS.values()))
         self.date = b""
+        self.may_hold_secret = may_hold_secret(settings.API_KEY_QUERY_PARAM)
 
     # --- The hot path -----------------------------------------------------------------------------------------------
     def check_plain(self, fields: Fields, peer: Peer) -> bytes | None:
-        """Decide on the usual call: a known secret as bearer token, no query; None for any other, see `check`.
+        """Decide on the usual call: a known secret as bearer token, none in the query; None for any other, see `check`.
 
         That the digest is a kept one says that the token is well-formed, so nothing else of the text is looked at.
         """
@@ -72,7 +77,7 @@ class Gate:
             target, method = b"/", b"GET"
         else:
             method = get(b"x-original-method") or get(b"x-forwarded-method") or b"GET"
-            if b"?" in target or method not in USUAL_METHODS:
+            if method not in USUAL_METHODS or (b"?" in target and self.may_hold_secret(target)):
                 return None
         if authorization[:7] != b"Bearer ":
             return None
@@ -84,7 +89,8 @@ class Gate:
         if judge(kept.standing, window, boot=boot, wall=wall):
             return None
         number = self.request_ids.next_number()
-        return self._accept(number, kept, method, target, get(b"user-agent", b""), caller_of(fields, peer), boot, wall)
+        path = target.partition(b"?")[0] if b"?" in target else target
+        return self._accept(number, kept, method, path, get(b"user-agent", b""), caller_of(fields, peer), wall)
 
     def _accept(
         self,
@@ -94,31 +100,16 @@ class Gate:
         path: bytes,
         user_agent: bytes,
         address: str | None,
-        boot: float,
         wall: float,
         deprecation: bytes = b"",
     ) -> bytes:
         """Log an accepted call and answer it."""
-        window = kept.window
+        window, request_ids = kept.window, self.request_ids
         self.accepted[kept.kind] += 1
         self.writer.put(
-            (
-                kept.who,
-                wall,
-                method,
-                path,
-                204,
-                None,
-                "",
-                user_agent,
-                address,
-                self.request_ids.base + number,
-                window.day,
-            )
+            (kept.who, wall, method, path, 204, None, "", user_agent, address, request_ids.base + number, window.day)
         )
-        return b"HTTP/1.1 204 No Content\r\n%b%b%b%bX-Request-Id: %b%012x\r\n\r\n" % (
-            self.date, kept.head, deprecation, window.remaining(boot), self.request_ids.prefix, number,
-        )  # fmt: skip
+        return ACCEPTED % (self.date, kept.head, deprecation, *window.left_now(), request_ids.prefix, number)
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
     def check(self, asked: Asked, later: Later, *, head: bool) -> bytes | None:
@@ -145,7 +136,7 @@ class Gate:
         if reason:
             return self._refuse(asked, number, reason, kept=kept, head=head)
         path, deprecation = asked.target.partition(b"?")[0], QUERY_DEPRECATION if in_query else b""
-        return self._accept(number, kept, asked.method, path, asked.user_agent, asked.address, boot, wall, deprecation)
+        return self._accept(number, kept, asked.method, path, asked.user_agent, asked.address, wall, deprecation)
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
         for digest in digests:
@@ -200,7 +191,7 @@ class Gate:
         answer = partial(answers.refusal, reason, asked, self.request_ids.text(number), head=head)
         if kept and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}:
             window = kept.window
-            limits = window.headers + window.remaining(boot)
+            limits = window.headers + window.remaining()
             retry_after = window.retry_after(reason, boot=boot, wall=wall)
             answer = partial(answer, limits=limits, retry_after=retry_after)
         self.writer.put(
@@ -219,7 +210,6 @@ class Gate:
 
     # --- Life -------------------------------------------------------------------------------------------------------
     async def start(self) -> None:
-        self.loop = asyncio.get_running_loop()
         self.writer.start()
         self.known.start(self.loop)
         self._tick()

@@ -175,7 +175,7 @@ def _judged(process: _Process, number: int, credential: Credential, *, in_query:
         reason = judge(standing(credential), window, boot=boot, wall=wall)
         if reason:
             return _refusal(process, number, reason, credential=credential, window=window)
-        headers = _lines(window.headers + window.remaining(boot))
+        headers = _lines(window.headers + window.remaining())
         if in_query:
             headers.append(QUERY_DEPRECATION)
         return _decision(process, number, Reason.ACCEPTED, 200, headers, b"", credential, window)
@@ -195,7 +195,7 @@ def _refusal(
     headers: list[tuple[str, str]] = []
     if window is not None and over_limit:
         retry_after = window.retry_after(reason, boot=boot, wall=time.time())
-        headers = _lines(window.headers + window.remaining(boot))
+        headers = _lines(window.headers + window.remaining())
     headers += refusals.headers(reason, retry_after=retry_after)
     slug = credential.account_slug if credential and not credential.end else ""
     body = refusals.body(reason, process.request_ids.text(number), kind=kind, slug=slug)

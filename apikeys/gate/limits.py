@@ -19,6 +19,9 @@ from apikeys.gate.store import Credential
 TICKS_PER_SECOND = 10
 WINDOW_SECONDS = 10
 WINDOW_TICKS = WINDOW_SECONDS * TICKS_PER_SECOND
+REMAINING = (
+    b'X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\nRateLimit: "burst";r=%d;t=%d\r\n'
+)
 WINDOWS_KEPT = 100_000  # accounts; more than that and idle ones make room
 
 
@@ -114,24 +117,16 @@ class Window:
             self.stored = max(stored, self.stored)
             self.left_today = self.daily - self.stored - pending
 
-    def remaining(self, boot: float) -> bytes:
-        """The headers that change with each call; with `headers` all of them, each line with its CRLF."""
-        tick = int(boot * TICKS_PER_SECOND)
-        if tick != self.tick:
-            self._move_to(tick)
-        left, left_today, room = self.left, self.left_today, self.room
+    def left_now(self) -> tuple[int, int, int, int]:
+        """As of the last call: what is left of the day, of the window (twice), and whole seconds until more is."""
+        left, left_today = self.left, self.left_today
         if left < 0 or left_today < 0:  # only after the plan was lowered, or where other processes went on
             left, left_today = max(left, 0), max(left_today, 0)
-        return (
-            b"X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\n"
-            b'RateLimit: "burst";r=%d;t=%d\r\n'
-            % (
-                left_today,
-                left,
-                left,
-                0 if left == self.burst else min(room, WINDOW_SECONDS),
-            )
-        )
+        return left_today, left, left, 0 if left == self.burst else min(self.room, WINDOW_SECONDS)
+
+    def remaining(self) -> bytes:
+        """The headers that change with each call; with `headers` all of them."""
+        return REMAINING % self.left_now()
 
     def retry_after(self, reason: Reason, *, boot: float, wall: float) -> int:
         """Whole seconds until a refused call may pass."""

@@ -4,7 +4,8 @@ Transports: `Authorization: Bearer <secret>` (RFC 6750, 2.1; the scheme in any c
 API_KEY_QUERY_PARAM names it a query parameter. An empty one counts as absent: some clients send `Bearer ` beside it.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 from urllib.parse import unquote_plus
@@ -69,6 +70,12 @@ def presented(*, authorization: Sequence[str], api_key: Sequence[str], query: st
         return Presented(reason=Reason.QUERY_NOT_ALLOWED, in_query=True)
     place = Place.BEARER if is_bearer and token else Place.BARE if token else Place.QUERY if by_query else Place.HEADER
     return _recognised(different.pop(), place)
+
+
+def may_hold_secret(param: str) -> Callable[[bytes], object]:
+    """What tells cheaply that `presented` has to look at a target's query: a name that it looks for, or an encoding."""
+    names = {QUERY_PARAM, param} - {""}
+    return re.compile(b"|".join([b"[%+]", *(re.escape(name.encode()) for name in sorted(names))])).search
 
 
 def _token(authorization: str) -> tuple[bool, str]:

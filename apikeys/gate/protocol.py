@@ -58,6 +58,7 @@ class GateProtocol(asyncio.Protocol):
         self.connections: set[GateProtocol] = server_state.connections
         self.gate: Gate = app_state["gate"]
         self.gate.connections = self.connections
+        self.turns = self.gate.turns
         self.parser = httptools.HttpRequestParser(self)
         self.answers: list[bytes] = []  # to be written when the bytes that came have been parsed
         self.behind: deque[Request] = deque()  # requests behind one that waits
@@ -87,6 +88,40 @@ class GateProtocol(asyncio.Protocol):
         self.behind.clear()
 
     def data_received(self, data: bytes) -> None:
+        self.turns.bring(self, data)
+
+    def eof_received(self) -> bool:
+        self.turns.end()  # whoever says that it will send no more still waits for its answer
+        self.closing = True
+        return self.waiting  # keep our half open while an answer is due
+
+    def pause_writing(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self.waiting and not self.closing:
+            self.transport.resume_reading()
+
+    def shutdown(self) -> None:
+        """The server stops: answer what has come in whole, then close."""
+        self.turns.end()
+        self.closing = True
+        if not self.waiting:
+            self.transport.close()
+
+    def expire(self, now: float) -> None:
+        """Close a connection that has been silent, or is too slow with a request."""
+        if self.closing or self.waiting:
+            return
+        if self.in_request and now - self.since > REQUEST_SECONDS:
+            self._mistaken(408, "The request took too long.")
+            self._flush()
+        elif not self.in_request and now - self.since > IDLE_SECONDS:
+            self.transport.close()
+
+    # --- Turns ------------------------------------------------------------------------------------------------------
+    def parse(self, data: bytes) -> None:
+        """Parse what came, and judge the requests that it ends."""
         if not self.in_request:
             self.in_request, self.since = True, self.gate.now
         self.held += len(data)
@@ -101,37 +136,12 @@ class GateProtocol(asyncio.Protocol):
             self._mistaken(400, "This is not a request of HTTP/1.1.")
         if self.held > HEAD_LIMIT:
             self._check_unfinished()
+
+    def send(self) -> None:
         if len(self.answers) == 1 and not self.closing:
             self.transport.write(self.answers.pop())
         else:
             self._flush()
-
-    def eof_received(self) -> bool:
-        self.closing = True
-        return self.waiting  # keep our half open while an answer is due
-
-    def pause_writing(self) -> None:
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if not self.waiting and not self.closing:
-            self.transport.resume_reading()
-
-    def shutdown(self) -> None:
-        """The server stops: answer what has come in whole, then close."""
-        self.closing = True
-        if not self.waiting:
-            self.transport.close()
-
-    def expire(self, now: float) -> None:
-        """Close a connection that has been silent, or is too slow with a request."""
-        if self.closing or self.waiting:
-            return
-        if self.in_request and now - self.since > REQUEST_SECONDS:
-            self._mistaken(408, "The request took too long.")
-            self._flush()
-        elif not self.in_request and now - self.since > IDLE_SECONDS:
-            self.transport.close()
 
     # --- httptools --------------------------------------------------------------------------------------------------
     def on_url(self, url: bytes) -> None:
