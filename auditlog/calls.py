@@ -8,7 +8,7 @@ is full, the newest call is dropped. Issued less stored is what was lost, to the
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread, main_thread
 from uuid import uuid4
@@ -53,6 +53,7 @@ class CallWriter:
         self._packs: deque[Pack] = deque()  # those before them
         self._pack_size = min(PACK_SIZE, queue_limit)
         self._packs_limit = queue_limit // self._pack_size - 1
+        self._batch_limit = BATCH_LIMIT // self._pack_size  # packs
         self._batch: list[Pack] = []  # taken from the queue, not known to be stored
         self._storage = storage
         self._on_usage = on_usage
@@ -99,7 +100,7 @@ class CallWriter:
         self._storage.open()
         while not self._stopping.is_set() and main_thread().is_alive():
             stored = self._write_batch()
-            if stored < BATCH_LIMIT:
+            if stored < 0 or len(self._packs) < self._batch_limit:
                 self._stopping.wait(_pause(stored))
         deadline = time.monotonic() + self._patience
         while (self._batch or self._packs or self._queue) and time.monotonic() < deadline:
@@ -112,7 +113,7 @@ class CallWriter:
         """Store the oldest calls; how many, or -1 if the store did not take them."""
         if not self._batch:
             self._batch = self._take_batch()
-        size = _size(self._batch)
+        size = sum(pack.size for pack in self._batch)
         if not size:
             self._batch = []
             return 0
@@ -121,9 +122,8 @@ class CallWriter:
             usage = self._storage.store(self._batch, writer=self.id, stored=self._stored, again=self._again)
             self._stored += size
         except StorageUnavailableError as failure:
-            logger.warning(
-                "call_log_unavailable", error=str(failure), queued=size + _size(self._packs) + len(self._queue)
-            )
+            queued = size + len(self._packs) * self._pack_size + len(self._queue)
+            logger.warning("call_log_unavailable", error=str(failure), queued=queued)
             self._again = True
             return -1
         except StorageRefusedError as failure:
@@ -136,14 +136,10 @@ class CallWriter:
     def _take_batch(self) -> list[Pack]:
         """The oldest packs, and if that is all, what is not packed yet."""
         packs = self._packs
-        batch = [packs.popleft() for _ in range(min(len(packs), BATCH_LIMIT // self._pack_size))]
+        batch = [packs.popleft() for _ in range(min(len(packs), self._batch_limit))]
         if not packs and self._queue:
             batch.append(self._pack())
         return batch
-
-
-def _size(packs: Iterable[Pack]) -> int:
-    return sum(pack.size for pack in packs)
 
 
 def _pause(stored: int) -> float:
