@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.core.management import CommandError
-from django.core.management.commands import flush
 from django.db import connection
 
 from accounts import revisions
+from tests import removal
 
 
 def pytest_configure() -> None:
@@ -32,19 +29,8 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _patient_removal() -> Iterator[None]:
-    """A server under test may still be writing calls while the test's rows are removed; after a deadlock, again."""
-    remove = flush.Command.handle
-
-    def patiently(command: flush.Command, patience: int = 5, **options: Any) -> None:
-        try:
-            remove(command, **options)
-        except CommandError:
-            if not patience:
-                raise
-            patiently(command, patience - 1, **options)
-
-    with patch.object(flush.Command, "handle", patiently):
+def _cheap_removal() -> Iterator[None]:
+    with removal.in_use():
         yield
 
 
