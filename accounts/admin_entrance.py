@@ -12,13 +12,15 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from accounts import guards
 
 
 class OperatorSite(AdminSite):
-    site_header = site_title = "KeyPortal operators"
+    site_header = site_title = _("KeyPortal operators")
+    index_title = _("All accounts")
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether an operator asks, and this session was proved by the second factor of who has one."""

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from accounts.themes import chosen_theme
+from keyportal.context_processors import portal
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 -- Django's signature
@@ -51,4 +51,4 @@ class MethodNotAllowedMiddleware:
 
 
 def _page(request: HttpRequest, template: str, *, status: int) -> HttpResponse:
-    return HttpResponse(render_to_string(template, {"theme": chosen_theme(request)}), status=status)
+    return HttpResponse(render_to_string(template, portal(request)), status=status)

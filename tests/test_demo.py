@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.db.models import Count, Value
 from django.db.models.functions import Concat
+from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import Account, Member, Notice, User
 from apikeys import demonstration
@@ -112,3 +114,28 @@ def test_a_database_of_other_people_is_left_alone() -> None:
         demonstration.fill(password="another password")
 
     assert all(user.check_password(PASSWORD) for user in User.objects.all())
+
+
+@pytest.mark.parametrize(
+    ("who", "page"),
+    [
+        (None, "/auth/login/"),
+        (None, "/nowhere/"),
+        ("superadmin@acme.example", "/accounts/acme/api-key/"),
+        ("superadmin@acme.example", "/notices/"),
+        ("operator@portal.example", "/admin/"),
+        ("operator@portal.example", "/admin/accounts/account/"),
+    ],
+)
+def test_every_page_says_that_it_is_a_demonstration(
+    settings: Settings, client: Client, who: str | None, page: str
+) -> None:
+    if who:
+        client.force_login(User.objects.get(email=who))
+
+    as_it_is = client.get(page).content.decode()
+    settings.DEMO = True
+    in_a_demonstration = client.get(page).content.decode()
+
+    assert "the people, keys and calls here are made up" not in as_it_is
+    assert "the people, keys and calls here are made up" in in_a_demonstration
