@@ -12,6 +12,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.contrib.auth import HASH_SESSION_KEY
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -46,6 +47,8 @@ class AccountAdapter(DefaultAccountAdapter):
         allauth would count it as a sign-in too, and strangers who fail to sign in could keep members from their keys.
         """
         if user.check_password(password):
+            # Which hashes it anew where that costs more by now; the session would end with the old hash.
+            context.request.session[HASH_SESSION_KEY] = user.get_session_auth_hash()
             return True
         reason, now = _("Wrong password, when asked for it again."), timezone.now()
         operations.note(Action.SIGN_IN_FAILED, user=user, now=now, outcome=Outcome.REFUSED, reason=reason)
