@@ -7,7 +7,7 @@ from django.db.models import Count, Value
 from django.db.models.functions import Concat
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import Settings
 
 from accounts.models import Account, Member, Notice, User
 from apikeys import demonstration
