@@ -133,9 +133,8 @@ class AccessRequestForm(forms.Form):
 
 
 class OperatorForm(forms.Form):
-    email = forms.EmailField(
+    email = AddressField(
         label=_("E-mail address"),
-        max_length=254,
         widget=forms.EmailInput({"autocomplete": "off", "size": "60"}),
         help_text=_("Of somebody who signs in here, or of somebody new, who then chooses a password."),
     )

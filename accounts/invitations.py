@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from accounts import outbox
 from accounts.actors import By, as_member
 from accounts.models import Account, Invitation, Member, User
-from accounts.operations import NotAllowedError, PeopleError, join, prove_address, require_manager
+from accounts.operations import AlreadyMemberError, NotAllowedError, PeopleError, join, prove_address, require_manager
 from accounts.permissions import Permission, Role, may_hand_on
 from auditlog import journal
 from auditlog.actions import Action
@@ -28,10 +28,6 @@ LASTS = timedelta(days=7)
 MOST_OPEN = 100  # in one account
 PAUSE = timedelta(minutes=1)  # between two mails of one invitation
 MAIL = "accounts.invitation"
-
-
-class AlreadyMemberError(PeopleError):
-    """Who was invited is in the account."""
 
 
 class AlreadyInvitedError(PeopleError):

@@ -40,6 +40,10 @@ class NotAMemberError(PeopleError):
     """They have left, or been removed."""
 
 
+class AlreadyMemberError(PeopleError):
+    """They have a place in the account."""
+
+
 class NotAllowedError(PeopleError):
     """Who asks may not do it, or may not any more."""
 
@@ -85,6 +89,23 @@ def join(*, account: Account, user: User, role: Role, by: By | None, now: dateti
     member = Member.objects.create(account=account, user=user, role=role, joined_at=now)
     journal.record(Action.MEMBER_JOINED, of=account, by=by or member, target=member, at=now, **details)
     return member
+
+
+@transaction.atomic
+def add_member(*, account: Account, email: str, role: Role, by: By, now: datetime) -> Member:
+    """Give a place without an invitation; to somebody whose address is not known yet as to a new person.
+
+    :raises PeopleError: if they have one, may not sign in, or if `by` may not.
+    :raises django.core.exceptions.ValidationError: for what is not an e-mail address.
+    """
+    account.lock()
+    require_manager(by, account=account)
+    user = User.objects.find_or_make(email)
+    if not user.is_active:
+        raise PeopleError(_("%(email)s may not sign in.") % {"email": user.email})
+    if account.members.active().filter(user=user).exists():
+        raise AlreadyMemberError(_("%(email)s is a member of this account already.") % {"email": user.email})
+    return join(account=account, user=user, role=role, by=by, now=now)
 
 
 @transaction.atomic

@@ -26,6 +26,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import operations
 from accounts.actors import Operator
+from accounts.forms import AddressField
 from accounts.models import Account, User
 from accounts.names import validate_name
 
@@ -58,9 +59,7 @@ class SetUpForm(forms.Form):
         validators=[validate_name],
         widget=forms.TextInput({"autocomplete": "name"}),
     )
-    email = forms.EmailField(
-        label=_("Your e-mail address"), max_length=254, widget=forms.EmailInput({"autocomplete": "email"})
-    )
+    email = AddressField(label=_("Your e-mail address"), widget=forms.EmailInput({"autocomplete": "email"}))
     password = forms.CharField(
         label=_("Password"), strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
     )

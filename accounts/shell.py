@@ -1,8 +1,10 @@
-"""Accounts, as the operator's commands name them."""
+"""Accounts and people, as the operator's commands name them."""
 
+from django.conf import settings
 from django.core.management.base import CommandError
+from django.urls import reverse
 
-from accounts.models import Account
+from accounts.models import Account, Member, User
 
 
 def account_named(slug: str) -> Account:
@@ -14,3 +16,21 @@ def account_named(slug: str) -> Account:
         return Account.objects.get(slug=slug)
     except Account.DoesNotExist:
         raise CommandError(f"There is no account “{slug}”.") from None
+
+
+def member_named(account: Account, email: str) -> Member:
+    """The account's member with this address.
+
+    :raises CommandError: if there is none.
+    """
+    member = account.members.active().select_related("account", "user").filter(user__email__iexact=email).first()
+    if member is None:
+        raise CommandError(f"{email} is no member of “{account}”.")
+    return member
+
+
+def how_to_sign_in(user: User) -> str:
+    """For who has no password yet, a sentence on how to get one; with a space before it."""
+    if user.has_usable_password():
+        return ""
+    return f" They choose a password at {settings.SITE_ORIGIN}{reverse('account_reset_password')}"

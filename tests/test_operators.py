@@ -450,7 +450,7 @@ def test_the_command_adds_lists_and_removes() -> None:
         (["remove", "olivia@portal.example"], "is the last operator"),
         (["remove", "nobody@portal.example"], "is no operator"),
         (["add", "olivia@portal.example"], "is an operator already"),
-        (["add", "olivia"], "email: Enter a valid email address"),
+        (["add", "olivia"], "email: This is not an e-mail address"),
     ],
 )
 def test_the_command_refuses_with_the_reason(words: list[str], complaint: str) -> None:

@@ -1,12 +1,14 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import addresses
 from accounts.models.time_zones import validate_time_zone
 from accounts.names import tidy, validate_name
 from auditlog.journal import Target
@@ -32,11 +34,15 @@ class UserManager(BaseUserManager["User"]):
 
         :raises ValidationError: for what is not an e-mail address.
         """
-        known = self.filter(email__iexact=email).first()
+        known = self.filter(email__iexact=email.strip()).first()
         return known if known is not None else self._make_without_password(email)
 
     def _make_without_password(self, email: str) -> "User":
-        person = self.model(email=self.normalize_email(email))
+        try:
+            address = addresses.parse(email)
+        except ValidationError as refusal:
+            raise ValidationError({"email": refusal.messages}) from refusal
+        person = self.model(email=self.normalize_email(address))
         person.set_unusable_password()
         person.full_clean(exclude=["password"])
         person.save(using=self._db)

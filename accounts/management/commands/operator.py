@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
-from django.urls import reverse
 from django.utils import timezone
 
 from accounts import operators
 from accounts.actors import SHELL
 from accounts.models import User
+from accounts.shell import how_to_sign_in
 from keyportal.shell import OperatorCommand, refusal
 
 
@@ -42,9 +41,8 @@ class Command(OperatorCommand):
 
     def _add(self, email: str, *, json: bool) -> None:
         person = operators.add_operator(email=email, by=SHELL, now=timezone.now())
-        reset = f"{settings.SITE_ORIGIN}{reverse('account_reset_password')}"
-        sign_in = "" if person.has_usable_password() else f" They choose a password at {reset}"
-        self.say({"operator": person.email}, f"{person.email} is an operator now.{sign_in}", as_json=json)
+        sentence = f"{person.email} is an operator now.{how_to_sign_in(person)}"
+        self.say({"operator": person.email}, sentence, as_json=json)
 
     def _remove(self, email: str, *, json: bool) -> None:
         person = operators.remove_operator(email=email, by=SHELL, now=timezone.now())
