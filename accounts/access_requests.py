@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from accounts import notices
@@ -17,6 +18,10 @@ class MayAlreadyError(Exception):
     """Who asks may do it without asking."""
 
 
+class MayNotError(PermissionDenied):
+    """The member left or lost the role while the request was under way."""
+
+
 class AskedLatelyError(Exception):
     """This member asked less than a day ago."""
 
@@ -27,10 +32,10 @@ def ask_for_key(*, member: Member, reason: str, now: datetime) -> AccessRequest:
 
     :raises MayAlreadyError: for a super admin.
     :raises AskedLatelyError: within a day of the last time.
+    :raises MayNotError: if they have left.
     """
     account = member.account
-    account.lock()
-    if member.may(Permission.MANAGE_API_KEY):
+    if _as_they_are(member).may(Permission.MANAGE_API_KEY):
         raise MayAlreadyError
     if asked_lately(member, now=now):
         raise AskedLatelyError
@@ -52,9 +57,13 @@ def ask_for_key(*, member: Member, reason: str, now: datetime) -> AccessRequest:
 
 @transaction.atomic
 def dismiss(*, request: AccessRequest, by: Member, now: datetime) -> None:
-    """Take a request off the super admins' page. One that is off it already stays as it is."""
+    """Take a request off the super admins' page. One that is off it already stays as it is.
+
+    :raises MayNotError: if `by` is no super admin any more.
+    """
     account = request.member.account
-    account.lock()
+    if not _as_they_are(by).may(Permission.MANAGE_API_KEY):
+        raise MayNotError
     request.refresh_from_db(fields=["ended_at"])
     if request.ended_at is not None:
         return
@@ -65,6 +74,18 @@ def dismiss(*, request: AccessRequest, by: Member, now: datetime) -> None:
 def asked_lately(member: Member, *, now: datetime) -> AccessRequest | None:
     """The member's request of the last day, if there is one."""
     return AccessRequest.objects.filter(member=member, asked_at__gt=now - ASK_AGAIN_AFTER).order_by("-asked_at").first()
+
+
+def _as_they_are(member: Member) -> Member:
+    """The member, read with the account locked: what let them in was read before.
+
+    :raises MayNotError: if they have left.
+    """
+    member.account.lock()
+    current = member.account.members.active().filter(pk=member.pk).first()
+    if current is None:
+        raise MayNotError
+    return current
 
 
 def _end(request: AccessRequest, *, by: Member | None, now: datetime) -> None:

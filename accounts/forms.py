@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -17,19 +18,20 @@ from accounts.permissions import Role, may_hand_on
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # Django itself has no generic forms
     class Meta:
         model = User
-        fields: ClassVar = ["name", "time_zone"]
-        labels: ClassVar = {"name": _("Your name"), "time_zone": _("Time zone")}
+        fields: ClassVar = ["name", "language", "time_zone"]
+        labels: ClassVar = {"name": _("Your name"), "language": _("Language"), "time_zone": _("Time zone")}
         help_texts: ClassVar = {
             "name": _("Shown to other members and in the audit log."),
+            "language": _("Of pages and mails, their dates and numbers."),
             "time_zone": _("Every time in the portal is shown in this zone."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         zones = [(name, name.replace("_", " ")) for name in sorted(available_timezones())]
-        self.fields["time_zone"] = forms.ChoiceField(
-            choices=zones, label=self.fields["time_zone"].label, help_text=self.fields["time_zone"].help_text
-        )
+        for name, choices in (("language", settings.LANGUAGES), ("time_zone", zones)):
+            field = self.fields[name]
+            self.fields[name] = forms.ChoiceField(choices=choices, label=field.label, help_text=field.help_text)
 
 
 class RoleForm(forms.Form):

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -18,11 +19,12 @@ from accounts.guards import only_posted, recently_authenticated, requires
 from accounts.models import Invitation, Member, User
 from accounts.operations import PeopleError
 from accounts.permissions import Permission, Role
+from auditlog.actions import Action
 
 PAGE = "accounts:members"
 
 
-@requires(Permission.MANAGE_MEMBERS)
+@requires(Permission.MANAGE_MEMBERS, attempt=Action.MEMBER_INVITED)
 @recently_authenticated()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -41,7 +43,7 @@ def invite(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "accounts/invite.html", {"member": member, "form": form}, status=status)
 
 
-@requires(Permission.MANAGE_MEMBERS, come_back_to=PAGE)
+@requires(Permission.MANAGE_MEMBERS, attempt=Action.MEMBER_INVITATION_RESENT, come_back_to=PAGE)
 @only_posted(otherwise=PAGE)
 @recently_authenticated(come_back_to=PAGE)
 @never_cache
@@ -57,7 +59,7 @@ def send_again(request: HttpRequest, member: Member, invitation_id: int) -> Http
     return redirect("accounts:members", member.account.slug)
 
 
-@requires(Permission.MANAGE_MEMBERS, come_back_to=PAGE)
+@requires(Permission.MANAGE_MEMBERS, attempt=Action.MEMBER_INVITATION_WITHDRAWN, come_back_to=PAGE)
 @only_posted(otherwise=PAGE)
 @recently_authenticated(come_back_to=PAGE)
 @never_cache
@@ -109,7 +111,9 @@ def _for_a_new_person(request: HttpRequest, invitation: Invitation) -> HttpRespo
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
-            member = invitations.accept_as_new_person(invitation=invitation, **form.cleaned_data, now=timezone.now())
+            member = invitations.accept_as_new_person(
+                invitation=invitation, **form.cleaned_data, language=get_language(), now=timezone.now()
+            )
         except PeopleError as refusal:
             form.add_error(None, str(refusal))
             status = 409

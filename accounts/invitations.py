@@ -6,6 +6,7 @@ comes, while the store holds a digest alone, from which nobody makes a link.
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -16,10 +17,18 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from accounts import outbox
+from accounts import notices, outbox
 from accounts.actors import By, as_member
-from accounts.models import Account, Invitation, Member, User
-from accounts.operations import AlreadyMemberError, NotAllowedError, PeopleError, join, prove_address, require_manager
+from accounts.models import Account, Invitation, Member, Notice, User
+from accounts.operations import (
+    AlreadyMemberError,
+    NotAllowedError,
+    PeopleError,
+    join,
+    prove_address,
+    refusal_is_entry,
+    require_manager,
+)
 from accounts.permissions import Permission, Role, may_hand_on
 from auditlog import journal
 from auditlog.actions import Action
@@ -28,6 +37,7 @@ LASTS = timedelta(days=7)
 MOST_OPEN = 100  # in one account
 PAUSE = timedelta(minutes=1)  # between two mails of one invitation
 MAIL = "accounts.invitation"
+_NOTICES_ABOUT = "invitation:"
 
 
 class AlreadyInvitedError(PeopleError):
@@ -51,8 +61,12 @@ def token_of(issue: UUID) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+def path_of(invitation: Invitation) -> str:
+    return reverse("invitation", args=[token_of(invitation.issue)])
+
+
 def link_of(invitation: Invitation) -> str:
-    return f"{settings.SITE_ORIGIN}{reverse('invitation', args=[token_of(invitation.issue)])}"
+    return f"{settings.SITE_ORIGIN}{path_of(invitation)}"
 
 
 def found_by(token: str) -> Invitation | None:
@@ -73,57 +87,66 @@ def waiting(account: Account, *, now: datetime) -> list[Waiting]:
     return [Waiting(one, why_void(one, now=now)) for one in found]
 
 
-@transaction.atomic
 def invite(*, account: Account, email: str, role: Role, by: By, now: datetime) -> Invitation:
-    """Offer a place to an address, by mail.
+    """Offer a place to an address, by mail, and behind the bell of who signs in with it.
 
     :param email: as `accounts.addresses.parse` gave it.
     :raises PeopleError: if `by` may not, if they are in or invited already, or if too many invitations are open.
     """
-    account.lock()
-    _require_right_to_give(role, by, account=account)
-    if account.members.active().filter(user__email__iexact=email).exists():
-        raise AlreadyMemberError(_("%(email)s is a member of this account already.") % {"email": email})
-    waiting = account.invitations.open()
-    before = waiting.filter(email__iexact=email).first()
-    if before is not None and not before.is_expired(now=now):
-        raise AlreadyInvitedError(_("%(email)s is invited already. Send that invitation again.") % {"email": email})
-    if before is not None:
-        before.withdraw(at=now)
-    if waiting.count() >= MOST_OPEN:
-        raise TooManyError(_("100 invitations wait already. Withdraw some that nobody needs any more."))
     invitation = Invitation(account=account, email=email, role=role, created_at=now)
-    _issue(invitation, by=by, now=now)
-    journal.record(Action.MEMBER_INVITED, of=account, by=by, target=invitation, at=now)
+    with refusal_is_entry(Action.MEMBER_INVITED, target=invitation, by=by, at=now), transaction.atomic():
+        account.lock()
+        _require_right_to_give(role, by, account=account)
+        _make_room(invitation, now=now)
+        _issue(invitation, by=by, now=now)
+        journal.record(Action.MEMBER_INVITED, of=account, by=by, target=invitation, at=now)
     return invitation
 
 
-@transaction.atomic
+def _make_room(invitation: Invitation, *, now: datetime) -> None:
+    """Put an expired invitation of the same address aside.
+
+    :raises PeopleError: if they need none, or if there are too many.
+    """
+    account, email = invitation.account, invitation.email
+    if account.members.active().filter(user__email__iexact=email).exists():
+        raise AlreadyMemberError(_("%(email)s is a member of this account already.") % {"email": email})
+    before = account.invitations.filter(email__iexact=email).order_by("-sent_at").first()
+    if before is not None and before.is_open:
+        if not before.is_expired(now=now):
+            raise AlreadyInvitedError(_("%(email)s is invited already. Send that invitation again.") % {"email": email})
+        _withdraw(before, now=now)
+    if before is not None:
+        _require_pause(before, now=now)
+    if account.invitations.open().count() >= MOST_OPEN:
+        raise TooManyError(_("100 invitations wait already. Withdraw some that nobody needs any more."))
+
+
 def send_again(*, invitation: Invitation, by: By, now: datetime) -> None:
     """Send a new link, good for another seven days; the old one works no longer.
 
     :raises PeopleError: if it has ended, if `by` may not, or if the last mail left only just now.
     """
-    current = _alone_with(invitation)
-    _require_right_to_give(Role(current.role), by, account=current.account)
-    _require_open(current)
-    if now - current.sent_at < PAUSE:
-        raise TooManyError(_("The last mail to %(email)s left a moment ago. Wait a minute.") % {"email": current.email})
-    _issue(current, by=by, now=now)
-    journal.record(Action.MEMBER_INVITATION_RESENT, of=current.account, by=by, target=current, at=now)
+    with refusal_is_entry(Action.MEMBER_INVITATION_RESENT, target=invitation, by=by, at=now), transaction.atomic():
+        current = _alone_with(invitation)
+        _require_right_to_give(Role(current.role), by, account=current.account)
+        _require_open(current)
+        _require_pause(current, now=now)
+        _issue(current, by=by, now=now)
+        journal.record(Action.MEMBER_INVITATION_RESENT, of=current.account, by=by, target=current, at=now)
 
 
-@transaction.atomic
 def withdraw(*, invitation: Invitation, by: By, now: datetime) -> None:
     """Take an invitation back; its link works no longer.
 
     :raises PeopleError: if it has ended already, or if `by` may not.
     """
-    current = _alone_with(invitation)
-    require_manager(by, account=current.account)
-    _require_open(current)
-    current.withdraw(at=now)
-    journal.record(Action.MEMBER_INVITATION_WITHDRAWN, of=current.account, by=by, target=current, at=now)
+    with refusal_is_entry(Action.MEMBER_INVITATION_WITHDRAWN, target=invitation, by=by, at=now), transaction.atomic():
+        current = _alone_with(invitation)
+        require_manager(by, account=current.account)
+        _require_open(current)
+        _withdraw(current, now=now)
+        journal.record(Action.MEMBER_INVITATION_WITHDRAWN, of=current.account, by=by, target=current, at=now)
 
 
 @transaction.atomic
@@ -145,18 +168,24 @@ def accept(*, invitation: Invitation, user: User, now: datetime) -> Member:
     member = join(account=current.account, user=user, role=Role(current.role), by=None, now=now, **details)
     current.accepted_at, current.accepted_by = now, member
     current.save(update_fields=["accepted_at", "accepted_by"])
+    notices.is_over(account=current.account, about=about(current), now=now)
     return member
 
 
 @transaction.atomic
-def accept_as_new_person(*, invitation: Invitation, name: str, password: str, now: datetime) -> Member:
+def accept_as_new_person(
+    *, invitation: Invitation, name: str, password: str, now: datetime, language: str = settings.LANGUAGE_CODE
+) -> Member:
     """Take the place as somebody who has not been here before. The link has shown that the address is theirs.
+
+    They begin in the account's time zone.
 
     :raises PeopleError: if it is not offered (any more), or if somebody signs in with the address by now.
     """
     try:
         with transaction.atomic():
-            user = User.objects.create_user(invitation.email, password, name=name, created_at=now)
+            own = {"name": name, "language": language, "time_zone": invitation.account.time_zone}
+            user = User.objects.create_user(invitation.email, password, created_at=now, **own)
     except IntegrityError as error:
         raise AlreadyMemberError(_("Somebody signs in with this address already. Sign in to accept.")) from error
     prove_address(user)
@@ -187,6 +216,12 @@ def _require_open(invitation: Invitation) -> None:
         raise VoidError(_("It was withdrawn already."))
 
 
+def _require_pause(invitation: Invitation, *, now: datetime) -> None:
+    if now - invitation.sent_at < PAUSE:
+        left = _("The last mail to %(email)s left a moment ago. Wait a minute.")
+        raise TooManyError(left % {"email": invitation.email})
+
+
 def _require_right_to_give(role: Role, by: By, *, account: Account) -> None:
     require_manager(by, account=account)
     if isinstance(by, Member) and not may_hand_on(Role(by.role), role):
@@ -201,6 +236,33 @@ def _issue(invitation: Invitation, *, by: By, now: datetime) -> None:
     invitation.sent_at, invitation.expires_at = now, now + LASTS
     invitation.save()
     outbox.add(MAIL, about=invitation.issue, to=invitation.email, now=now)
+    notices.tell(
+        User.objects.filter(email__iexact=invitation.email, is_active=True).values_list("pk", flat=True),
+        kind=Notice.Kind.INVITED,
+        event=str(invitation.pk),
+        about=about(invitation),
+        account=invitation.account,
+        now=now,
+        who=by.actor.name,
+        account_name=invitation.account.name,
+    )
+
+
+def _withdraw(invitation: Invitation, *, now: datetime) -> None:
+    invitation.withdraw(at=now)
+    notices.is_over(account=invitation.account, about=about(invitation), now=now)
+
+
+def about(invitation: Invitation) -> str:
+    """How notices name it."""
+    return f"{_NOTICES_ABOUT}{invitation.pk}"
+
+
+def links_of_notices(told: Iterable[Notice]) -> dict[int, str]:
+    """Where the notices that tell of invitations lead, by their ids."""
+    numbers = {one.pk: int(one.about.removeprefix(_NOTICES_ABOUT)) for one in told if one.kind == Notice.Kind.INVITED}
+    found = Invitation.objects.in_bulk(numbers.values()) if numbers else {}
+    return {notice: path_of(found[number]) for notice, number in numbers.items()}
 
 
 def _alone_with(invitation: Invitation) -> Invitation:

@@ -1,5 +1,6 @@
 """What the mails about accounts and people say. Each is written when its turn comes, from what is then so."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from django.core.mail import EmailMultiAlternatives
@@ -7,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import invitations, outbox
-from accounts.models import Invitation, OutgoingMail
+from accounts.models import Account, Invitation, OutgoingMail, User
 
 
 @outbox.composes(invitations.MAIL)
@@ -18,5 +19,11 @@ def invitation(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | No
         return None
     subject = _("You are invited to %(account)s") % {"account": offered.account}
     context = {"invitation": offered, "link": invitations.link_of(offered)}
-    with timezone.override(offered.account.zone):
+    with _zone_for(mail.to, account=offered.account):
         return outbox.write(mail, subject=subject, template="invitation", context=context)
+
+
+def _zone_for(address: str, *, account: Account) -> AbstractContextManager[None]:
+    """Who is known has chosen a time zone; who is not most likely lives in that of the account."""
+    known = User.objects.filter(email__iexact=address).exists()
+    return nullcontext() if known else timezone.override(account.zone)

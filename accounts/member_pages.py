@@ -15,6 +15,7 @@ from accounts.forms import RoleForm
 from accounts.guards import recently_authenticated, requires
 from accounts.models import Member
 from accounts.permissions import Permission
+from auditlog.actions import Action
 
 
 @requires(Permission.SEE_ACCOUNT)
@@ -28,7 +29,7 @@ def members(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "accounts/members.html", context)
 
 
-@requires(Permission.MANAGE_MEMBERS)
+@requires(Permission.MANAGE_MEMBERS, attempt=Action.MEMBER_ROLE_CHANGED)
 @recently_authenticated()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -49,7 +50,7 @@ def role(request: HttpRequest, member: Member, member_id: int) -> HttpResponse:
     return render(request, "accounts/member_role.html", {"member": member, "other": other, "form": form}, status=status)
 
 
-@requires(Permission.MANAGE_MEMBERS)
+@requires(Permission.MANAGE_MEMBERS, attempt=Action.MEMBER_REMOVED)
 @recently_authenticated()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,29 +1,32 @@
-"""What every page does: times in the reader's zone, and no way on without the second factor that one must have."""
+"""What every page does: words and times as the reader chose, and no way on without the second factor one must have."""
 
 from collections.abc import Callable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts import second_factors
+from accounts import readers, second_factors
 from accounts.models import User
 
 
-class TimeZoneMiddleware:
+class ReaderMiddleware:
+    """Write pages as the person chose in their profile. For who is signed out the browser's language stays."""
+
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.user.is_authenticated:
+        if not isinstance(request.user, User):
             return self.get_response(request)
-        with timezone.override(ZoneInfo(request.user.time_zone)):
-            return self.get_response(request)
+        with readers.written_for(request.user):
+            response = self.get_response(request)
+            response.headers.setdefault("Content-Language", translation.get_language() or "")
+            return response
 
 
 # What opens without the second factor that a person must have: the pages to add one, their own settings, the way out,

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import notices
+from accounts import invitations, notices
 from accounts.guards import person
 from accounts.models import Notice
 
@@ -19,8 +19,10 @@ NOTICES_SHOWN = 100
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The newest notices. Opening the page, or following a link of it, marks nothing as read."""
-    newest = Notice.objects.visible_to(person(request)).select_related("account").order_by("-at", "-id")
-    shown = [(one, notices.sentence(one), notices.page_of(one)) for one in newest[:NOTICES_SHOWN]]
+    visible = Notice.objects.visible_to(person(request)).select_related("account")
+    newest = visible.order_by("-at", "-id")[:NOTICES_SHOWN]
+    links = invitations.links_of_notices(newest)
+    shown = [(one, notices.sentence(one), links.get(one.pk) or notices.page_of(one)) for one in newest]
     return render(request, "accounts/notices.html", {"notices": shown, "limit": NOTICES_SHOWN})
 
 

@@ -15,6 +15,7 @@ SENTENCES: dict[str, Promise] = {
     Notice.Kind.KEY_CREATED: _("%(who)s created an API key (…%(last4)s)."),
     Notice.Kind.KEY_ROTATED: _("%(who)s rotated the API key. The new one ends in %(last4)s."),
     Notice.Kind.KEY_DEACTIVATED: _("%(who)s deactivated the API key (…%(last4)s)."),
+    Notice.Kind.INVITED: _("%(who)s invites you to %(account_name)s. Look at the invitation."),
     Notice.Kind.ACCESS_REQUESTED: _("%(who)s asks for access to the API key."),
 }
 

@@ -1,6 +1,7 @@
 """What changes accounts and their people."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -108,46 +109,63 @@ def add_member(*, account: Account, email: str, role: Role, by: By, now: datetim
     return join(account=account, user=user, role=role, by=by, now=now)
 
 
-@transaction.atomic
 def change_role(*, member: Member, role: Role, by: By, now: datetime) -> Member:
     """Give a member another role, from their next request on.
 
     :raises PeopleError: if they have left, if `by` may not, or if no super admin would remain.
     """
-    current = _alone_with(member)
-    require_manager(by, account=current.account)
-    before = current.role
-    if role == before:
+    with refusal_is_entry(Action.MEMBER_ROLE_CHANGED, target=member, by=by, at=now), transaction.atomic():
+        current = _alone_with(member)
+        require_manager(by, account=current.account)
+        before = current.role
+        if role == before:
+            return current
+        if before == Role.SUPER_ADMIN:
+            _require_another_super_admin(current)
+        current.role = role
+        current.save(update_fields=["role"])
+        if role == Role.SUPER_ADMIN:
+            second_factors.expect(current.user, now=now)
+        changed = Action.MEMBER_ROLE_CHANGED
+        journal.record(changed, of=current.account, by=by, target=current, at=now, previous_role=before)
         return current
-    if before == Role.SUPER_ADMIN:
-        _require_another_super_admin(current)
-    current.role = role
-    current.save(update_fields=["role"])
-    if role == Role.SUPER_ADMIN:
-        second_factors.expect(current.user, now=now)
-    journal.record(Action.MEMBER_ROLE_CHANGED, of=current.account, by=by, target=current, at=now, previous_role=before)
-    return current
 
 
-@transaction.atomic
 def remove(*, member: Member, by: By, now: datetime) -> None:
     """End a member's place in the account, from their next request on.
 
     :raises PeopleError: if they have left, if `by` may not, or if no super admin would remain.
     """
-    current = _alone_with(member)
-    require_manager(by, account=current.account)
-    _end(current, by=by, action=Action.MEMBER_REMOVED, now=now)
+    with refusal_is_entry(Action.MEMBER_REMOVED, target=member, by=by, at=now), transaction.atomic():
+        current = _alone_with(member)
+        require_manager(by, account=current.account)
+        _end(current, by=by, action=Action.MEMBER_REMOVED, now=now)
 
 
-@transaction.atomic
 def leave(*, member: Member, now: datetime) -> None:
     """Give up one's own place in the account.
 
     :raises PeopleError: if it has ended already, or if no super admin would remain.
     """
-    current = _alone_with(member)
-    _end(current, by=current, action=Action.MEMBER_LEFT, now=now)
+    with refusal_is_entry(Action.MEMBER_LEFT, target=member, by=member, at=now), transaction.atomic():
+        current = _alone_with(member)
+        _end(current, by=current, action=Action.MEMBER_LEFT, now=now)
+
+
+class InAnAccount(journal.HasTarget, Protocol):
+    """A member, an invitation."""
+
+    account: Account
+
+
+@contextmanager
+def refusal_is_entry(action: Action, *, target: InAnAccount, by: By, at: datetime) -> Iterator[None]:
+    """Write an attempt that fails into the log, after its own transaction was undone."""
+    try:
+        yield
+    except PeopleError as refusal:
+        journal.record_refusal(action, of=target.account, by=by, target=target, reason=str(refusal), at=at)
+        raise
 
 
 def require_manager(by: By, *, account: Account) -> None:
@@ -267,9 +285,9 @@ def _enter(
 
 @transaction.atomic
 def save_profile(person: User, *, now: datetime) -> None:
-    """Save the name and time zone of a person; another name is an entry, since entries before it bear the old one."""
+    """Save what a person says of themselves; another name is an entry, since entries before it bear the old one."""
     before = User.objects.select_for_update().get(pk=person.pk).name
-    person.save(update_fields=["name", "time_zone"])
+    person.save(update_fields=["name", "language", "time_zone"])
     if person.name != before:
         note(Action.MEMBER_RENAMED, user=person, now=now, before=before, after=person.name)
 

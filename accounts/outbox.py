@@ -8,6 +8,7 @@ Death between the mail server's answer and our note of it sends a mail twice; bo
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,8 +20,10 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.db.models import F, Q
 from django.template.loader import render_to_string
+from django.utils import translation
 
-from accounts.models import OutgoingMail
+from accounts import readers
+from accounts.models import OutgoingMail, User
 
 LEASE = timedelta(minutes=5)  # longer than sending one mail ever takes
 FIRST_PAUSE = timedelta(seconds=30)  # after a failure; doubles with each
@@ -73,7 +76,8 @@ def send_next(*, now: datetime) -> bool:
     mail = _claim(now=now)
     if mail is None:
         return False
-    message = _composers[mail.kind](mail, now)
+    with _as_the_recipient_reads(mail.to):
+        message = _composers[mail.kind](mail, now)
     if message is None:
         _note(mail, dropped_at=now)
         return True
@@ -95,6 +99,12 @@ def _claim(*, now: datetime) -> OutgoingMail | None:
         if owed.filter(pk=first).update(claimed_until=now + LEASE, attempts=F("attempts") + 1):
             return OutgoingMail.objects.get(pk=first)
     return None
+
+
+def _as_the_recipient_reads(address: str) -> AbstractContextManager[None]:
+    """In the language and zone of whoever has the address; to whom the portal does not know, in its first language."""
+    person = User.objects.filter(email__iexact=address).first()
+    return readers.written_for(person) if person else translation.override(settings.LANGUAGE_CODE)
 
 
 def _note(mail: OutgoingMail, **facts: datetime | None) -> None:

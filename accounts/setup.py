@@ -19,6 +19,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -75,7 +76,15 @@ class SetUpForm(forms.Form):
         return cleaned
 
 
-def make_first_account(*, account_name: str, name: str, email: str, password: str, now: datetime) -> Account:
+def make_first_account(
+    *,
+    account_name: str,
+    name: str,
+    email: str,
+    password: str,
+    now: datetime,
+    language: str = settings.LANGUAGE_CODE,
+) -> Account:
     """Make the first user (operator and super admin) and the first account, both or neither.
 
     :raises AlreadySetUpError: if there is a user already.
@@ -85,7 +94,7 @@ def make_first_account(*, account_name: str, name: str, email: str, password: st
         _wait_for_others()
         if User.objects.exists():
             raise AlreadySetUpError
-        user = User.objects.create_superuser(email, password, name=name)
+        user = User.objects.create_superuser(email, password, name=name, language=language)
         operations.prove_address(user)  # whoever holds the link holds the server, and vouches for it
         slug = slugify(account_name)[:50] or "account"
         return operations.create_account(name=account_name, slug=slug, super_admin=user, by=Operator(user), now=now)
@@ -112,7 +121,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "accounts/setup.html", status=410)
     if form.is_valid():
         try:
-            account = make_first_account(**form.cleaned_data, now=timezone.now())
+            account = make_first_account(**form.cleaned_data, language=get_language(), now=timezone.now())
         except AlreadySetUpError:
             return render(request, "accounts/setup.html", status=410)
         user = account.super_admins().get().user

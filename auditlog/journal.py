@@ -86,7 +86,9 @@ def record(
     )
 
 
-def record_refusal(action: Action, *, of: HasPk, by: HasActor, reason: str, at: datetime) -> AuditEntry:
+def record_refusal(
+    action: Action, *, of: HasPk, by: HasActor, reason: str, at: datetime, target: HasTarget | None = None
+) -> AuditEntry:
     """Write down an attempt that was turned away, in a transaction of its own (G3)."""
     with transaction.atomic():
-        return record(action, of=of, by=by, at=at, outcome=Outcome.REFUSED, reason=reason)
+        return record(action, of=of, by=by, at=at, target=target, outcome=Outcome.REFUSED, reason=reason)

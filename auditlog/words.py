@@ -40,6 +40,12 @@ ATTEMPTS: dict[str, Promise] = {
     Action.API_KEY_VIEWED: _("tried to show the API key"),
     Action.API_KEY_ROTATED: _("tried to rotate the API key"),
     Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
+    Action.MEMBER_INVITED: _("tried to invite somebody"),
+    Action.MEMBER_INVITATION_RESENT: _("tried to send an invitation again"),
+    Action.MEMBER_INVITATION_WITHDRAWN: _("tried to withdraw an invitation"),
+    Action.MEMBER_ROLE_CHANGED: _("tried to change a member’s role"),
+    Action.MEMBER_REMOVED: _("tried to remove a member"),
+    Action.MEMBER_LEFT: _("tried to leave the account"),
     Action.SIGN_IN_FAILED: _("failed to sign in"),
 }
 

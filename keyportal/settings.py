@@ -10,6 +10,7 @@ import environ
 import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
 
 from keyportal import variables
 from keyportal.logs import mask_secrets
@@ -103,7 +104,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "keyportal.logs.RequestLogMiddleware",
     "auditlog.origin.OriginMiddleware",
-    "accounts.middleware.TimeZoneMiddleware",
+    "accounts.middleware.ReaderMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "keyportal.errors.MethodNotAllowedMiddleware",
     "accounts.middleware.SecondFactorMiddleware",
@@ -250,8 +251,10 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 # --- Words and files ----------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# A language is a line here and a folder in keyportal/locale: formats.py, and LC_MESSAGES for words that differ.
+LANGUAGES = [("en", _("English (United States)")), ("en-gb", _("English (United Kingdom)"))]
+LOCALE_PATHS = [BASE_DIR / "keyportal" / "locale"]
+FORMAT_MODULE_PATH = "keyportal.locale"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -37,8 +37,11 @@ def moment(at: datetime | None, never: str = "") -> SafeString | str:
 
 
 @register.simple_tag
-def instant(at: datetime, form: str = "j M Y, H:i:s") -> SafeString:
-    """The exact time in the reader's zone; that zone and the offset from UTC on hover."""
+def instant(at: datetime, form: str = "DATETIME_FORMAT") -> SafeString:
+    """A time in the reader's zone; with the offset from UTC on hover.
+
+    :param form: one of the names in `keyportal.locale.en.formats`.
+    """
     return _time(at, words=formats.date_format(timezone.localtime(at), form), title=_exact(at))
 
 
@@ -47,7 +50,8 @@ def _time(at: datetime, *, words: str, title: str) -> SafeString:
 
 
 def _exact(at: datetime) -> str:
-    return formats.date_format(timezone.localtime(at), "j F Y, H:i:s T")
+    """ISO 8601, whatever the language."""
+    return timezone.localtime(at).isoformat(sep=" ", timespec="seconds")
 
 
 @register.filter

@@ -132,7 +132,7 @@ def use_pages_by_mistake(caller: Caller, canary: str, slug: str) -> None:
     caller.post(f"{below}/api-key/deactivate/", generation=canary)
     caller.post(f"{below}/api-key/rotate/", generation=canary, next=f"/{canary}")
     caller.post("/profile/", name=canary, time_zone=canary)
-    caller.post("/profile/", name=canary, time_zone="UTC")
+    caller.post("/profile/", name=canary, language="en", time_zone="UTC")
     caller.post("/theme/", theme=canary, next=f"/?hapikey={canary}")
 
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -199,3 +200,26 @@ def test_the_notice_leads_to_the_request() -> None:
     text = signed_in(admin).get(reverse("notices")).content.decode()
 
     assert f'href="{path(PAGE, admin.account)}#requests"' in text
+
+
+@pytest.mark.parametrize("lost", [{"role": Role.AUDITOR}, {"left_at": timezone.now()}])
+def test_who_lost_the_role_a_moment_ago_dismisses_nothing(lost: dict[str, Any]) -> None:
+    member = MemberFactory.create()
+    admin = SuperAdminFactory.create(account=member.account, joined_at=NOW)
+    request = _asked(member)
+    Member.objects.filter(pk=admin.pk).update(**lost)  # while `admin` still says otherwise
+
+    with pytest.raises(access_requests.MayNotError):
+        access_requests.dismiss(request=request, by=admin, now=timezone.now())
+
+    assert AccessRequest.objects.open().get() == request
+
+
+def test_who_left_a_moment_ago_asks_for_nothing() -> None:
+    member = MemberFactory.create(joined_at=NOW)
+    Member.objects.update(left_at=timezone.now())
+
+    with pytest.raises(access_requests.MayNotError):
+        _asked(member)
+
+    assert not AccessRequest.objects.exists()

@@ -61,7 +61,9 @@ def test_rotating_an_ended_generation_says_who_was_first() -> None:
     old = ApiKeyFactory.create(account=admin.account, created_by=admin)
     api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
 
-    with pytest.raises(api_keys.KeyNotCurrentError, match=f"by .*{admin.user.email}. on 4 May 2026, 09:30:00 UTC"):
+    with pytest.raises(
+        api_keys.KeyNotCurrentError, match=f"by .*{admin.user.email}. on Monday, May 4, 2026, 9:30:00 AM UTC"
+    ):
         api_keys.rotate_api_key(account=old.account, generation=1, by=admin, now=NOW)
 
 

@@ -1,7 +1,7 @@
 """Invitations: bound to an address and an account, used once, within seven days, by leave of whoever sent them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -14,7 +14,7 @@ from accounts import invitations, operations, outbox
 from accounts.actors import SHELL
 from accounts.models import Invitation, Member, OutgoingMail, User
 from accounts.permissions import Role
-from auditlog.actions import Action
+from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.factories import NOW, AccountFactory, InvitationFactory, MemberFactory, SuperAdminFactory, UserFactory
 
@@ -24,8 +24,8 @@ DAY = timedelta(days=1)
 GUEST = "guest@acme.example"
 
 
-def invite(admin: Member, *, email: str = GUEST, role: Role = Role.DEVELOPER) -> Invitation:
-    return invitations.invite(account=admin.account, email=email, role=role, by=admin, now=NOW)
+def invite(admin: Member, *, email: str = GUEST, role: Role = Role.DEVELOPER, now: datetime = NOW) -> Invitation:
+    return invitations.invite(account=admin.account, email=email, role=role, by=admin, now=now)
 
 
 def test_inviting_writes_an_entry_and_owes_a_mail() -> None:
@@ -66,7 +66,7 @@ def test_the_mail_names_who_invites_to_what_and_carries_the_link() -> None:
     assert f"\n{link}\n" in message.body
     assert f'href="{link}"' in html
     assert "Ada &lt;b&gt;Lovelace" in html
-    assert "11 May 2026, 09:30 UTC" in message.body
+    assert "May 11, 2026, 9:30 AM UTC" in message.body
 
 
 def test_an_invitation_that_was_withdrawn_before_its_mail_left_sends_none() -> None:
@@ -183,6 +183,17 @@ def test_nobody_is_flooded_by_sending_again() -> None:
         invitations.send_again(invitation=invitation, by=admin, now=NOW + timedelta(seconds=59))
 
 
+def test_nobody_is_flooded_by_withdrawing_and_inviting_anew() -> None:
+    admin = SuperAdminFactory.create()
+    invitations.withdraw(invitation=invite(admin), by=admin, now=NOW)
+
+    with pytest.raises(invitations.TooManyError):
+        invite(admin, now=NOW + timedelta(seconds=59))
+    invite(admin, now=NOW + timedelta(seconds=60))
+
+    assert OutgoingMail.objects.count() == 2
+
+
 def test_an_account_has_at_most_a_hundred_open_invitations() -> None:
     admin = SuperAdminFactory.create()
     InvitationFactory.create_batch(100, account=admin.account, invited_by=admin)
@@ -195,7 +206,7 @@ def test_a_member_is_not_invited() -> None:
     admin = SuperAdminFactory.create()
     MemberFactory.create(account=admin.account, user__email="Guest@acme.example")
 
-    with pytest.raises(invitations.AlreadyMemberError):
+    with pytest.raises(operations.AlreadyMemberError):
         invite(admin)
 
     assert not OutgoingMail.objects.exists()
@@ -237,11 +248,35 @@ def test_only_super_admins_invite(role: Role) -> None:
     assert not Invitation.objects.exists()
 
 
+def test_attempts_that_fail_are_entries_and_change_nothing() -> None:
+    admin = SuperAdminFactory.create()
+    developer = MemberFactory.create(account=admin.account, role=Role.DEVELOPER)
+    invitation = invite(admin)
+
+    for attempt in (
+        lambda: invite(developer, email="other@acme.example", role=Role.MEMBER),
+        lambda: invitations.send_again(invitation=invitation, by=developer, now=NOW + DAY),
+        lambda: invitations.withdraw(invitation=invitation, by=developer, now=NOW + DAY),
+        lambda: invite(admin),
+    ):
+        with pytest.raises(operations.PeopleError):
+            attempt()
+
+    refused = AuditEntry.objects.filter(outcome=Outcome.REFUSED, account_id=admin.account_id).order_by("id")
+    assert list(refused.values_list("action", "actor_email", "target_name")) == [
+        (Action.MEMBER_INVITED, developer.user.email, "other@acme.example"),
+        (Action.MEMBER_INVITATION_RESENT, developer.user.email, GUEST),
+        (Action.MEMBER_INVITATION_WITHDRAWN, developer.user.email, GUEST),
+        (Action.MEMBER_INVITED, admin.user.email, GUEST),
+    ]
+    assert list(Invitation.objects.open()) == [invitation]
+
+
 def test_who_joined_otherwise_meanwhile_is_told_so() -> None:
     member = MemberFactory.create(user__email=GUEST)
     invitation = InvitationFactory.create(account=member.account, email=GUEST)
 
-    with pytest.raises(invitations.AlreadyMemberError):
+    with pytest.raises(operations.AlreadyMemberError):
         invitations.accept(invitation=invitation, user=member.user, now=timezone.now())
 
 

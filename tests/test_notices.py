@@ -11,16 +11,16 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts import notices
+from accounts import invitations, notices
 from accounts.actors import SHELL, By
-from accounts.models import Account, Notice, User
+from accounts.models import Account, Invitation, Member, Notice, User
 from accounts.permissions import Role
 from apikeys import tasks
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
 from apikeys.operations.old_keys import tell_of_old_keys
 from auditlog.models import AuditEntry
-from tests.factories import NOW, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory
+from tests.factories import NOW, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import admin_of, path, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +35,66 @@ def _told(kind: Notice.Kind) -> set[User]:
 
 def _text(client: Client, address: str = NOTICES) -> str:
     return " ".join(client.get(address).content.decode().split())
+
+
+# --- Invitations ----------------------------------------------------------------------------------------------------
+
+
+def _invite(admin: Member, user: User) -> Invitation:
+    return invitations.invite(account=admin.account, email=user.email, role=Role.MEMBER, by=admin, now=timezone.now())
+
+
+def test_who_is_invited_and_signs_in_already_is_told_behind_the_bell_too() -> None:
+    admin = SuperAdminFactory.create(user__name="Ada", account__name="Acme & Sons")
+    guest = MemberFactory.create()
+    invitation = _invite(admin, guest.user)
+    client = signed_in(guest)
+
+    page = _text(client)
+
+    assert "Ada invites you to Acme &amp; Sons. Look at the invitation." in page
+    assert f'href="{invitations.path_of(invitation)}"' in page
+    assert client.get(invitations.path_of(invitation)).status_code == 200
+
+
+def test_the_store_holds_no_token_of_an_invitation_that_is_told() -> None:
+    guest = UserFactory.create()
+    invitation = _invite(SuperAdminFactory.create(), guest)
+
+    stored = str(Notice.objects.values_list())
+
+    assert invitations.token_of(invitation.issue) not in stored
+
+
+def test_an_invitation_that_is_sent_again_is_told_once_and_leads_to_the_new_link() -> None:
+    admin, guest = SuperAdminFactory.create(), MemberFactory.create()
+    invitation = _invite(admin, guest.user)
+    invitations.send_again(invitation=invitation, by=admin, now=timezone.now() + DAY)
+    invitation.refresh_from_db()
+
+    assert Notice.objects.filter(user=guest.user).count() == 1
+    assert f'href="{invitations.path_of(invitation)}"' in _text(signed_in(guest))
+
+
+@pytest.mark.parametrize("end", ["accept", "withdraw"])
+def test_once_an_invitation_has_ended_nobody_need_read_of_it(end: str) -> None:
+    admin, guest = SuperAdminFactory.create(), UserFactory.create()
+    invitation = _invite(admin, guest)
+
+    if end == "accept":
+        invitations.accept(invitation=invitation, user=guest, now=timezone.now())
+    else:
+        invitations.withdraw(invitation=invitation, by=admin, now=timezone.now())
+
+    assert not Notice.objects.unread().filter(user=guest).exists()
+
+
+def test_a_stranger_who_is_invited_has_no_bell_to_be_told_behind() -> None:
+    admin = SuperAdminFactory.create()
+
+    invitations.invite(account=admin.account, email="new@acme.example", role=Role.MEMBER, by=admin, now=NOW)
+
+    assert not Notice.objects.exists()
 
 
 # --- What happened to the key ---------------------------------------------------------------------------------------

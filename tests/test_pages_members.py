@@ -301,7 +301,7 @@ def test_the_page_of_an_invitation_is_kept_by_no_cache(client: Client) -> None:
 def test_a_profile_takes_no_name_that_hides_something(name: str) -> None:
     member = MemberFactory.create(user__name="Ada")
 
-    answer = signed_in(member).post("/profile/", {"name": name, "time_zone": "UTC"})
+    answer = signed_in(member).post("/profile/", {"name": name, "language": "en", "time_zone": "UTC"})
 
     member.user.refresh_from_db()
     assert b"errorlist" in answer.content

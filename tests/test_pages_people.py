@@ -97,7 +97,9 @@ def test_the_page_of_roles_says_of_each_permission_which_roles_have_it() -> None
 def test_a_person_chooses_their_time_zone() -> None:
     member = MemberFactory.create()
 
-    answer = signed_in(member).post("/profile/", {"name": "Ada", "time_zone": "Asia/Kolkata"}, follow=True)
+    answer = signed_in(member).post(
+        "/profile/", {"name": "Ada", "language": "en", "time_zone": "Asia/Kolkata"}, follow=True
+    )
 
     member.user.refresh_from_db()
     assert (member.user.name, member.user.time_zone) == ("Ada", "Asia/Kolkata")
@@ -108,8 +110,8 @@ def test_another_name_is_an_entry_that_tells_both() -> None:
     member = MemberFactory.create(user__name="Ada")
     client = signed_in(member)
 
-    client.post("/profile/", {"name": "Ada Okafor", "time_zone": "UTC"})
-    client.post("/profile/", {"name": "Ada Okafor", "time_zone": "Asia/Kolkata"})
+    client.post("/profile/", {"name": "Ada Okafor", "language": "en", "time_zone": "UTC"})
+    client.post("/profile/", {"name": "Ada Okafor", "language": "en", "time_zone": "Asia/Kolkata"})
 
     entry = AuditEntry.objects.get(action=Action.MEMBER_RENAMED)
     assert (entry.account_id, entry.actor_email) == (member.account_id, member.user.email)
@@ -120,7 +122,7 @@ def test_a_key_that_was_pasted_into_the_name_is_refused() -> None:
     member = MemberFactory.create()
     before, secret = member.user.name, secrets.generate(secrets.Kind.API_KEY)
 
-    answer = signed_in(member).post("/profile/", {"name": secret, "time_zone": "UTC"})
+    answer = signed_in(member).post("/profile/", {"name": secret, "language": "en", "time_zone": "UTC"})
 
     member.user.refresh_from_db()
     assert member.user.name == before

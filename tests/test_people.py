@@ -10,7 +10,7 @@ from accounts import operations
 from accounts.actors import SHELL
 from accounts.models import Member
 from accounts.permissions import Role, may_hand_on
-from auditlog.actions import Action
+from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.factories import NOW, AccountFactory, MemberFactory, SuperAdminFactory, UserFactory
 
@@ -84,6 +84,9 @@ def test_who_was_demoted_a_moment_ago_changes_nothing_any_more() -> None:
     with pytest.raises(operations.NotAllowedError):
         operations.remove(member=other, by=admin, now=NOW)
 
+    refused = AuditEntry.objects.filter(outcome=Outcome.REFUSED, account_id=admin.account_id)
+    assert set(refused.values_list("action", flat=True)) == {Action.MEMBER_ROLE_CHANGED, Action.MEMBER_REMOVED}
+
 
 def test_a_super_admin_of_another_account_changes_nothing_here() -> None:
     member = MemberFactory.create()
@@ -104,7 +107,13 @@ def test_the_only_super_admin_stays() -> None:
         operations.change_role(member=admin, role=Role.DEVELOPER, by=admin, now=NOW)
 
     assert list(admin.account.super_admins()) == [admin]
-    assert not AuditEntry.objects.exists()
+    entries = AuditEntry.objects.order_by("id")
+    assert list(entries.values_list("action", "outcome", "actor_name", "target_name")) == [
+        (Action.MEMBER_LEFT, Outcome.REFUSED, str(admin), str(admin)),
+        (Action.MEMBER_REMOVED, Outcome.REFUSED, "operator (shell)", str(admin)),
+        (Action.MEMBER_ROLE_CHANGED, Outcome.REFUSED, str(admin), str(admin)),
+    ]
+    assert "is the only super admin" in entries[0].reason
 
 
 def test_a_super_admin_who_may_not_sign_in_is_none_to_rely_on() -> None:

@@ -62,7 +62,12 @@ class Invitation(models.Model):
 
     @property
     def target(self) -> Target:
-        return Target(kind="invitation", id=str(self.pk), name=self.email, details={"role": self.role})
+        return Target(kind="invitation", id=str(self.pk or ""), name=self.email, details={"role": self.role})
+
+    @property
+    def is_open(self) -> bool:
+        """As `InvitationQuerySet.open()` has it."""
+        return self.accepted_at is None and self.withdrawn_at is None
 
     def is_expired(self, *, now: datetime) -> bool:
         return now >= self.expires_at

@@ -10,8 +10,9 @@ from accounts.models.user import User
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
     def visible_to(self, user: User) -> Self:
-        """The person's own, of accounts that they are still in."""
-        return self.filter(user=user, account__members__user=user, account__members__left_at__isnull=True)
+        """The person's own, of accounts that they are still in, or invited to."""
+        theirs = Account.objects.filter(members__user=user, members__left_at__isnull=True)
+        return self.filter(Q(account__in=theirs) | Q(kind=Notice.Kind.INVITED), user=user)
 
     def unread(self) -> Self:
         return self.filter(read_at__isnull=True)
@@ -28,6 +29,7 @@ class Notice(models.Model):
         KEY_CREATED = "api_key.created", _("The API key was created")
         KEY_ROTATED = "api_key.rotated", _("The API key was rotated")
         KEY_DEACTIVATED = "api_key.deactivated", _("The API key was deactivated")
+        INVITED = "member.invited", _("An invitation")
         ACCESS_REQUESTED = "member.asked_for_key", _("Access was asked for")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")

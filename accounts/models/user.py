@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import addresses
+from accounts.models.languages import default_language, validate_language
 from accounts.models.time_zones import validate_time_zone
 from accounts.names import tidy, validate_name
 from auditlog.journal import Target
@@ -61,6 +62,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(_("e-mail address"), unique=True)
     name = models.CharField(_("name"), max_length=100, blank=True, validators=[validate_name])
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
+    language = models.CharField(_("language"), max_length=16, default=default_language, validators=[validate_language])
     is_staff = models.BooleanField(_("operator"), default=False, help_text=_("Staff of the company; may open /admin/."))
     is_active = models.BooleanField(_("active"), default=True)
     second_factor_due_at = models.DateTimeField(null=True, editable=False)  # of super admins and operators

@@ -211,5 +211,5 @@ def _how_it_ended(key: ApiKey) -> str:
         "last4": key.last4,
         "end": key.get_end_display(),
         "who": f"{by} ({by.user.email})" if by else _("an operator"),  # anybody may choose any name
-        "when": formats.date_format(timezone.localtime(key.deactivated_at), "j M Y, H:i:s T"),
+        "when": formats.date_format(timezone.localtime(key.deactivated_at), "FULL_DATETIME_FORMAT"),
     }

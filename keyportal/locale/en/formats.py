@@ -1,0 +1,9 @@
+"""How dates and times are written (Django's `date` filter). Each language here has every one of these names."""
+
+DATE_FORMAT = "M j, Y"
+LONG_DATE_FORMAT = "F j, Y"
+TIME_FORMAT = "g:i:s A"
+DATETIME_FORMAT = "M j, Y, g:i:s A"
+RECENT_DATETIME_FORMAT = "M j, g:i:s A"  # where the year goes without saying
+LONG_DATETIME_FORMAT = "F j, Y, g:i A T"
+FULL_DATETIME_FORMAT = "l, F j, Y, g:i:s A T"
