@@ -1,18 +1,16 @@
 """Mails about one's own sign-in: links that prove an address, and word of each change."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import operations, outbox, proofs_by_mail
+from accounts import operations, outbox, proofs_by_mail, readers
 from accounts.models import OutgoingMail, User
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -56,8 +54,9 @@ def new_address(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | N
     if user is None or User.objects.filter(email__iexact=mail.to).exists():
         return None
     context = {"user": user, "email": mail.to, "link": proofs_by_mail.new_address_link(user, mail.to)}
-    subject = _now("Confirm this address to sign in with it")
-    return outbox.write(mail, subject=subject, template="new_address", context=context)
+    with readers.written_for(user):
+        subject = _now("Confirm this address to sign in with it")
+        return outbox.write(mail, subject=subject, template="new_address", context=context)
 
 
 @outbox.composes(operations.SIGN_IN_MAIL)
@@ -78,7 +77,7 @@ def sign_in_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives
         "new_password": f"{settings.SITE_ORIGIN}{reverse('account_reset_password')}",
         "second_factors": f"{settings.SITE_ORIGIN}{reverse('mfa_index')}",
     }
-    with timezone.override(ZoneInfo(user.time_zone)):
+    with readers.written_for(user):  # the mail may go to an address that is not theirs any more
         return outbox.write(mail, subject=str(SUBJECTS[entry.action]), template="sign_in_changed", context=context)
 
 
