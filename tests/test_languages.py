@@ -1,5 +1,6 @@
 """Words, dates and times are written as their reader has chosen, on pages and in mails."""
 
+import re
 from importlib import import_module
 
 import pytest
@@ -167,6 +168,15 @@ def test_every_language_has_every_format(code: str) -> None:
     formats = import_module(f"keyportal.locale.{to_locale(code)}.formats")
 
     assert {name for name in vars(formats) if name.isupper()} == {name for name in vars(first) if name.isupper()}
+
+
+@pytest.mark.once
+def test_templates_name_formats_and_spell_none_out() -> None:
+    texts = [file.read_text() for file in (project.BASE_DIR / "templates").rglob("*.*")]
+    named = {name for text in texts for name in re.findall(r'(?:\{% instant \S+ |\|date:)"([^"]*)"', text)}
+
+    assert named
+    assert named <= set(vars(first))
 
 
 def test_a_line_in_the_settings_makes_a_language(settings: Settings) -> None:
