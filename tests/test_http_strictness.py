@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from tests.clients import server
 
@@ -16,11 +17,12 @@ HOST = b"Host: localhost\r\n"
 
 
 @pytest.fixture(scope="module")
-def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
-    running = server.web(tmp_path_factory.mktemp("web") / "log")
-    running.start()
-    yield running
-    running.stop()
+def web(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[server.Server]:
+    process = server.web(tmp_path_factory.mktemp("web") / "log")
+    with server.kept(process, django_db_blocker) as running:
+        yield running
 
 
 def ask(web: server.Server, request: bytes) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from pytest_django import DjangoDbBlocker
 
 from accounts.models import Member
 from tests.clients import server
@@ -39,11 +40,12 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def portal(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
-    web = server.web(tmp_path_factory.mktemp("web") / "log")
-    web.start()
-    yield web
-    web.stop()
+def portal(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[server.Server]:
+    process = server.web(tmp_path_factory.mktemp("web") / "log")
+    with server.kept(process, django_db_blocker) as running:
+        yield running
 
 
 class Visitors:

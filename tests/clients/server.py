@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from django.core.management import call_command
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 ROOT = Path(__file__).parent.parent.parent
 STARTS_WITHIN = 60  # seconds; a machine under load is slow, one that does not start at all is an error
@@ -51,6 +53,16 @@ class Server:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
+
+
+@contextmanager
+def kept(process: Server, blocker: DjangoDbBlocker) -> Iterator[Server]:
+    """Runs for the tests of a whole module; what it wrote after the last of them is removed."""
+    process.start()
+    yield process
+    process.stop()
+    with blocker.unblock():
+        call_command("flush", verbosity=0, interactive=False)
 
 
 def web(log: Path, *, application: str = "keyportal.wsgi:application", **environment: str) -> Server:

@@ -4,6 +4,7 @@ import http.client
 from collections.abc import Iterator
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from apikeys import secrets
 from apikeys.models import ApiKey
@@ -14,11 +15,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(scope="module")
-def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
-    running = server.web(tmp_path_factory.mktemp("web") / "log", API_KEY_QUERY_PARAM="hapikey")
-    running.start()
-    yield running
-    running.stop()
+def web(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[server.Server]:
+    process = server.web(tmp_path_factory.mktemp("web") / "log", API_KEY_QUERY_PARAM="hapikey")
+    with server.kept(process, django_db_blocker) as running:
+        yield running
 
 
 @pytest.fixture
