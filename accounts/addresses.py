@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 from django.utils.translation import gettext_lazy as _
 
+from accounts.names import refuse_secret
+
 LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1
 LONGEST = 254  # RFC 5321, 4.5.3.1.3, as corrected by RFC erratum 1690
 _IS_ADDRESS = EmailValidator(allowlist=[])
@@ -39,6 +41,7 @@ def parse(text: str) -> str:
         _IS_ADDRESS(whole)
     except ValidationError as error:
         raise ValidationError(_("This is not an e-mail address. Example: ada@example.com")) from error
+    refuse_secret(whole)
     return whole
 
 

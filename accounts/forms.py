@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import addresses
 from accounts.models import User
-from accounts.names import validate_name
+from accounts.names import refuse_secret, validate_name
 from accounts.permissions import Role, may_hand_on
 
 
@@ -125,13 +125,14 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"),
         max_length=200,
+        validators=[refuse_secret],
         widget=forms.TextInput({"autocomplete": "off", "size": "80"}),
         help_text=_("Those who may read the account’s audit log read it there."),
     )
 
 
 class AccessRequestForm(forms.Form):
-    reason = forms.CharField(max_length=200)
+    reason = forms.CharField(max_length=200, validators=[refuse_secret])
 
 
 class OperatorForm(forms.Form):

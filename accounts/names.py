@@ -26,9 +26,14 @@ def validate_name(name: str) -> None:
         )
     if name and not any(unicodedata.category(char).startswith(SEEN) and char not in BLANKS for char in name):
         raise ValidationError(_("This name shows nothing. Type at least one letter."), code="blank_name")
-    if shapes.mask(name) != name:
+    refuse_secret(name)
+
+
+def refuse_secret(text: str) -> None:
+    """:raises ValidationError: for text that has a secret in it and would be kept and shown."""
+    if shapes.mask(text) != text:
         raise ValidationError(
-            _("This looks like a key, and whoever sees the name would have it. Rotate the key if it is one."),
+            _("This looks like a key, and whoever reads it here would have it. Rotate the key if it is one."),
             code="secret",
         )
 

@@ -5,6 +5,7 @@ from typing import Any
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
+    EditWebAuthnForm,
     LoginWebAuthnForm,
     ReauthenticateWebAuthnForm,
 )
@@ -13,6 +14,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
+from accounts.names import validate_name
+
+NAME_LENGTH = 100
 CREDENTIAL_LENGTH = 50_000  # characters; with the longest attestation a few thousand
 
 
@@ -40,10 +44,18 @@ class CredentialField(forms.JSONField):
 
 class AddPasskeyForm(AddWebAuthnForm):
     name = forms.CharField(
-        label=_("Name"), max_length=100, required=False, help_text=_("By which you will know it: the device it is on.")
+        label=_("Name"),
+        max_length=NAME_LENGTH,
+        required=False,
+        validators=[validate_name],
+        help_text=_("By which you will know it: the device it is on."),
     )
     credential = CredentialField(RegistrationResponse)
     passwordless = forms.BooleanField(widget=forms.HiddenInput, initial=True)
+
+
+class RenamePasskeyForm(EditWebAuthnForm):
+    name = forms.CharField(label=_("Name"), max_length=NAME_LENGTH, validators=[validate_name])
 
 
 class AuthenticateByPasskeyForm(AuthenticateWebAuthnForm):

@@ -22,7 +22,9 @@ def ask(request: HttpRequest, member: Member) -> HttpResponse:
     if form.is_valid():
         _ask(request, member, form.cleaned_data["reason"])
     else:
-        messages.error(request, _("Say in up to 200 characters what you need the key for. Nothing was sent."))
+        messages.error(
+            request, _("Say in up to 200 characters, without the key itself, what you need it for. Nothing was sent.")
+        )
     return redirect("apikeys:api-key", member.account.slug)
 
 

@@ -202,6 +202,7 @@ MFA_TOTP_TOLERANCE = 0  # a code counts in its own 30 seconds, in which allauth 
 MFA_RATE_LIMITS = {"webauthn_login": "10/m/ip"}
 MFA_FORMS = {
     "add_webauthn": "accounts.passkeys.AddPasskeyForm",
+    "edit_webauthn": "accounts.passkeys.RenamePasskeyForm",
     "authenticate_webauthn": "accounts.passkeys.AuthenticateByPasskeyForm",
     "login_webauthn": "accounts.passkeys.SignInByPasskeyForm",
     "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateByPasskeyForm",

@@ -133,6 +133,7 @@ def use_pages_by_mistake(caller: Caller, canary: str, slug: str) -> None:
     caller.post(f"{below}/api-key/rotate/", generation=canary, next=f"/{canary}")
     caller.post("/profile/", name=canary, time_zone=canary)
     caller.post("/profile/", name=canary, language="en", time_zone="UTC")
+    caller.post(f"{below}/members/invite/", email=f"{canary}@acme.example", role="member")
     caller.post("/theme/", theme=canary, next=f"/?hapikey={canary}")
 
 
