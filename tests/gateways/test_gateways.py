@@ -1,0 +1,207 @@
+"""The gateways' examples in `deploy/`, run as they are: the caller gets what the gate says, the API no secret."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from accounts.models import Account
+from apikeys import secrets
+from apikeys.secrets import Kind
+from auditlog.models import Call
+from tests.factories import ApiKeyFactory
+from tests.gates import Answer, Connection, ThreadGate, ask, bearer
+from tests.gateways.servers import ProtectedApi, caddy, nginx
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
+
+Gateway = Callable[..., AbstractContextManager[int]]
+
+
+@dataclass
+class Road:
+    """From the caller to the API: gateway, gate and API, all running."""
+
+    port: int
+    gate: ThreadGate
+    api: ProtectedApi
+    directory: Path
+
+    def call(self, *headers: tuple[str, str], target: str = "/things?limit=1", method: str = "GET") -> Answer:
+        return ask(self.port, *headers, target=target, method=method)
+
+    @property
+    def logs(self) -> str:
+        return "".join(path.read_text() for path in (self.directory / "logs").iterdir())
+
+
+@pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
+def road(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Road]:
+    settings.API_KEY_QUERY_PARAM = "hapikey"
+    start: Gateway = request.param
+    with ThreadGate() as gate, ProtectedApi() as api, start(tmp_path, gate=gate.port, api=api.port) as port:
+        yield Road(port, gate, api, tmp_path)
+
+
+@pytest.fixture
+def secret() -> str:
+    secret = secrets.generate(Kind.API_KEY)
+    ApiKeyFactory.create(secret=secret, account__slug="acme", account__number=2519445)
+    return secret
+
+
+def test_an_accepted_call_reaches_the_api_with_who_it_is_and_without_the_secret(road: Road, secret: str) -> None:
+    answer = road.call(bearer(secret), ("X-Account-Id", "1"), ("X-Scopes", "everything"))
+
+    assert (answer.status, answer.body) == (200, b'{"results": []}')
+    assert answer.headers["x-hubspot-ratelimit-daily-remaining"] == "249999"
+    assert answer.headers["ratelimit"].startswith('"burst";r=99;t=')
+    (received,) = road.api.received
+    assert (received.method, received.target) == ("GET", "/things?limit=1")
+    assert received.headers["x-account-id"] == "2519445"
+    assert received.headers["x-credential-kind"] == "api_key"
+    assert received.headers["x-scopes"] == "*"
+    assert received.headers["x-request-id"] == answer.headers["x-request-id"]
+    assert secret not in str(received)
+
+
+def test_the_call_log_has_the_callers_own_request(secret: str, road: Road) -> None:
+    answer = road.call(bearer(secret), ("User-Agent", "acme-sync/2"), target="/things/7?limit=1", method="DELETE")
+
+    assert answer.status == 200
+    road.gate.__exit__()
+    call = Call.objects.get()
+    assert (call.method, call.path, call.user_agent, call.address) == (
+        "DELETE",
+        "/things/7",
+        "acme-sync/2",
+        "127.0.0.1",
+    )
+    assert str(call.request_id) == answer.headers["x-request-id"]
+
+
+def test_a_body_reaches_the_api(road: Road, secret: str) -> None:
+    body = json.dumps({"name": "Ümlaut"}).encode()
+    with Connection(road.port) as caller:
+        caller.send(
+            b"POST /things HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (secret.encode(), len(body), body)
+        )
+        answer = caller.answer()
+
+    assert answer is not None
+    assert answer.status == 200
+    assert road.api.received[0].body == body
+
+
+@pytest.mark.parametrize(
+    ("status", "category", "challenge"),
+    [(401, "INVALID_AUTHENTICATION", 'Bearer error="invalid_token"'), (403, "ACCESS_DENIED", None)],
+)
+def test_a_refusal_comes_with_the_gates_body(
+    road: Road, secret: str, status: int, category: str, challenge: str | None
+) -> None:
+    if status == 403:
+        Account.objects.update(state=Account.State.SUSPENDED)
+        answer = road.call(bearer(secret))
+    else:
+        answer = road.call(bearer(secrets.generate(Kind.API_KEY)))
+
+    assert answer.status == status
+    said = json.loads(answer.body)
+    assert (said["category"], said["correlationId"]) == (category, answer.headers["x-request-id"])
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers.get("www-authenticate") == challenge
+    assert road.api.received == []
+
+
+def test_a_call_without_credential_is_challenged(road: Road) -> None:
+    answer = road.call()
+
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_over_the_limit_the_caller_gets_429_and_when_to_come_back(road: Road, secret: str) -> None:
+    Account.objects.update(burst_limit=1)
+    road.call(bearer(secret))
+
+    answer = road.call(bearer(secret))
+
+    assert (answer.status, json.loads(answer.body)["policyName"]) == (429, "TEN_SECONDLY_ROLLING")
+    assert 1 <= int(answer.headers["retry-after"]) <= 11
+    assert answer.headers["x-hubspot-ratelimit-remaining"] == "0"
+    assert len(road.api.received) == 1
+
+
+def test_two_credentials_are_400(road: Road, secret: str) -> None:
+    answer = road.call(bearer(secret), ("X-API-Key", secrets.generate(Kind.API_KEY)))
+
+    assert (answer.status, json.loads(answer.body)["category"]) == (400, "VALIDATION_ERROR")
+
+
+def test_while_the_gate_is_away_no_call_passes(road: Road, secret: str) -> None:
+    road.gate.__exit__()
+
+    answer = road.call(bearer(secret))
+
+    assert (answer.status, json.loads(answer.body)["category"]) == (503, "SERVICE_UNAVAILABLE")
+    assert "retry-after" in answer.headers
+    assert road.api.received == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_the_apis_own_errors_pass_as_they_are(road: Road, secret: str, status: int) -> None:
+    road.api.status, road.api.body = status, b'{"own": true}'
+
+    answer = road.call(bearer(secret))
+
+    assert (answer.status, answer.body) == (status, b'{"own": true}')
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("hapikey={key}", ""),
+        ("hapikey={key}&limit=1", "?limit=1"),
+        ("limit=1&hapikey={key}", "?limit=1"),
+        ("limit=1&hapikey={key}&after=%2F2", "?limit=1&after=%2F2"),
+        ("hapikey={key}&hapikey={key}&limit=1", "?limit=1"),
+        ("%68api%6Bey={key}&limit=1", "?limit=1"),
+    ],
+)
+def test_a_key_in_the_url_is_for_the_gate_alone(road: Road, secret: str, query: str, left: str) -> None:
+    answer = road.call(target="/things/a%20b?" + query.format(key=secret))
+
+    assert answer.status == 200
+    assert answer.headers["deprecation"] == "@1669766400"
+    assert road.api.received[0].target == "/things/a%20b" + left
+    assert secret not in str(road.api.received)
+    assert secret not in road.logs
+
+
+def test_more_keys_than_are_cut_out_do_not_reach_the_api(road: Road, secret: str) -> None:
+    answer = road.call(target="/things?" + "&".join([f"h%61pikey={secret}"] * 4))
+
+    assert (answer.status, json.loads(answer.body)["category"]) == (400, "VALIDATION_ERROR")
+    assert road.api.received == []
+    assert secret not in road.logs
+
+
+def test_a_refused_key_in_the_url_is_in_no_log(road: Road) -> None:
+    unknown = secrets.generate(Kind.API_KEY)
+
+    assert road.call(target=f"/things?hapikey={unknown}").status == 401
+
+    assert unknown not in road.logs
+
+
+def test_a_key_in_the_url_is_in_no_log_of_the_apis_failure_either(road: Road, secret: str) -> None:
+    road.api.__exit__()
+
+    assert road.call(target=f"/things?hapikey={secret}").status == 502
+
+    assert secret not in road.logs
