@@ -10,17 +10,20 @@ import argparse
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 
@@ -30,6 +33,7 @@ BASE = "granian RSGI hello"
 SERVER_CORE, CLIENT_CORE = 0, 1
 FIRST_PORT = 8111
 KEYS = 1_000
+STORED_SECONDS = 15  # until the last calls are in the store
 HERE = Path(__file__).resolve().parent
 
 
@@ -63,7 +67,9 @@ def main(arguments: Sequence[str]) -> None:
             for server in servers if repetition % 2 == 0 else reversed(servers):
                 result = load(server, seconds=options.seconds, connections=options.connections, keys=keys)
                 results[server.served.name].append(result)
+        counted = {server.served.name: calls(server) for server in servers if server.served.stores}
     print_table(results)
+    print_calls(counted)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -169,6 +175,19 @@ def load(server: Server, *, seconds: int, connections: int, keys: Mapping[str, s
     )
 
 
+def calls(server: Server) -> dict[str, int]:
+    """How many calls of all runs were issued, stored and lost, once none is on its way any more."""
+    end = time.monotonic() + STORED_SECONDS
+    while True:
+        with urlopen(f"http://127.0.0.1:{server.port}/metrics") as page:
+            said = page.read().decode()
+        found = re.findall(r"^keyportal_calls_(issued|stored|lost)_total (\S+)$", said, re.MULTILINE)
+        numbers = {name: int(float(number)) for name, number in found}
+        if numbers["stored"] + numbers["lost"] >= numbers["issued"] or time.monotonic() > end:
+            return numbers
+        time.sleep(0.5)
+
+
 COLUMNS = (
     ("req/s", "10,.0f", lambda one: one.requests_per_second),
     ("CPU us/req", "12.1f", lambda one: one.cpu_us),
@@ -183,6 +202,12 @@ def print_table(results: dict[str, list[Result]]) -> None:
     lines = [f"{'':24}{'x RSGI':>8}{'spread':>14}{heads}{'bad':>6}"]
     lines += [_line(name, of_name, results[BASE]) for name, of_name in results.items()]
     sys.stdout.write("\n".join([*lines, ""]))
+
+
+def print_calls(counted: Mapping[str, Mapping[str, int]]) -> None:
+    for name, numbers in counted.items():
+        said = ", ".join(f"{number:,} {what}" for what, number in numbers.items())
+        sys.stdout.write(f"{name:24}calls: {said}\n")
 
 
 def _line(name: str, results: list[Result], base: list[Result]) -> str:
