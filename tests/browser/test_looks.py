@@ -1,7 +1,7 @@
 """Every page in both themes: no accessibility violation, nothing wider than a phone, no complaint of the browser."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,11 +31,15 @@ from tests.second_factors import add_app, code
 from tests.visitors import path
 
 PHONE, DESKTOP = 390, 1280
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 LONG_NAME = "Internationale Gesellschaft für außerordentlich langnamige Unternehmungen mbH & Co. KG, Abteilung Süd"
 DAY = timedelta(days=1)
 
-THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
+TRANSITIONS_END = """() => Promise.allSettled(
+    document.getAnimations().filter(one => one instanceof CSSTransition).map(one => one.finished)
+)"""
 
 
 @pytest.fixture
@@ -70,18 +74,23 @@ def _calls(account: Account, old: ApiKey, key: ApiKey) -> None:
 
 def _problems(page: Page, address: str) -> list[str]:
     page.goto(address)
-    violations: list[dict[str, Any]] = Axe().run(page, options=RULES).response["violations"]
-    found = [f"{address}: {one['id']}: {[node['html'][:200] for node in one['nodes'][:3]]}" for one in violations]
+    found = [problem for theme in THEMES for problem in _violations(page, theme)]
     page.set_viewport_size({"width": PHONE, "height": 844})
     if page.evaluate("document.documentElement.scrollWidth") > PHONE:
-        found.append(f"{address}: wider than a phone")
+        found.append("wider than a phone")
     page.set_viewport_size({"width": DESKTOP, "height": 900})
-    return found
+    return [f"{address}: {problem}" for problem in found]
 
 
-@THEMES
-def test_the_pages_of_an_account(visitors: Visitors, busy: Account, theme: str) -> None:
-    page = visitors.page(busy.super_admins().get(), theme=theme)
+def _violations(page: Page, theme: Theme) -> list[str]:
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(TRANSITIONS_END)
+    violations: list[dict[str, Any]] = Axe().run(page, options=RULES).response["violations"]
+    return [f"{theme}: {one['id']}: {[node['html'][:200] for node in one['nodes'][:3]]}" for one in violations]
+
+
+def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
+    page = visitors.page(busy.super_admins().get())
     entry = AuditEntry.objects.filter(account_id=busy.pk).latest("id")
     developer = busy.members.get(role=Role.DEVELOPER)
     calls = path("auditlog:calls", busy)
@@ -99,8 +108,7 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account, theme: str) 
     assert not problems
 
 
-@THEMES
-def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: Account, theme: str) -> None:
+def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: Account) -> None:
     member = busy.members.get(role=Role.MEMBER)
     newcomer = SuperAdminFactory.create()
     suspended = MemberFactory.create(account__state=Account.State.SUSPENDED)
@@ -113,18 +121,15 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
         (newcomer, path("auditlog:calls", newcomer.account)),
     ]
 
-    problems = [
-        problem for person, address in asked for problem in _problems(visitors.page(person, theme=theme), address)
-    ]
+    problems = [problem for person, address in asked for problem in _problems(visitors.page(person), address)]
 
     assert not problems
 
 
-@THEMES
-def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Account, theme: str) -> None:
+def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Account) -> None:
     operator = busy.super_admins().get()
     User.objects.filter(pk=operator.user_id).update(is_staff=True)
-    page = visitors.page(operator, theme=theme)
+    page = visitors.page(operator)
     addresses = [
         *(reverse(f"admin:accounts_account_{deed}", args=[busy.pk]) for deed in ("plan", "suspend", "close", "reopen")),
         reverse("admin:accounts_user_add_operator"),
@@ -140,9 +145,8 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
     assert not problems
 
 
-@THEMES
-def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) -> None:
-    page = visitors.page(busy.super_admins().get(), theme=theme)
+def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
+    page = visitors.page(busy.super_admins().get())
     tell_of_old_keys(now=timezone.now())
     addresses = [
         "/accounts/",
@@ -166,10 +170,9 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account, theme: str) ->
     assert not problems
 
 
-@THEMES
-def test_the_pages_of_second_factors(visitors: Visitors, busy: Account, theme: str) -> None:
+def test_the_pages_of_second_factors(visitors: Visitors, busy: Account) -> None:
     admin = busy.super_admins().get()
-    page = visitors.page(theme=theme)
+    page = visitors.page()
     secret = add_app(admin.user)
     page.goto("/auth/login/")
     page.get_by_label("E-mail address").fill(admin.user.email)
@@ -187,9 +190,8 @@ def test_the_pages_of_second_factors(visitors: Visitors, busy: Account, theme: s
     assert not half_way + problems
 
 
-@THEMES
-def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors, theme: str) -> None:
-    page = visitors.page(theme=theme)
+def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:
+    page = visitors.page()
     addresses = [
         "/auth/login/",
         "/auth/password/reset/",
@@ -205,41 +207,36 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors, theme: st
     assert not problems
 
 
-@THEMES
-def test_the_pages_that_an_invitation_opens(visitors: Visitors, busy: Account, theme: str) -> None:
+def test_the_pages_that_an_invitation_opens(visitors: Visitors, busy: Account) -> None:
     new, void = (f"/invitations/{invitations.token_of(one.issue)}/" for one in busy.invitations.order_by("-created_at"))
     member = busy.members.get(role=Role.MEMBER)
     known = InvitationFactory.create(email=member.user.email)
     to_them = f"/invitations/{invitations.token_of(known.issue)}/"
     asked = [(None, new), (None, void), (None, to_them), (member, to_them), (member, new)]
 
-    problems = [
-        problem for person, address in asked for problem in _problems(visitors.page(person, theme=theme), address)
-    ]
+    problems = [problem for person, address in asked for problem in _problems(visitors.page(person), address)]
 
     assert not problems
 
 
-@THEMES
-def test_the_page_of_the_set_up_link(visitors: Visitors, theme: str) -> None:
+def test_the_page_of_the_set_up_link(visitors: Visitors) -> None:
     link = setup.link()
     assert link is not None
 
-    problems = _problems(visitors.page(theme=theme), urlsplit(link).path)
+    problems = _problems(visitors.page(), urlsplit(link).path)
 
     assert not problems
 
 
-@THEMES
-def test_the_page_that_shows_the_secret_without_script(visitors: Visitors, busy: Account, theme: str) -> None:
-    page = visitors.page(busy.super_admins().get(), theme=theme)
+def test_the_page_that_shows_the_secret_without_script(visitors: Visitors, busy: Account) -> None:
+    page = visitors.page(busy.super_admins().get())
     page.goto(path("apikeys:api-key", busy))
 
     with page.expect_navigation():
         page.locator("form[data-secret]").evaluate("form => form.submit()")  # past the script
 
     assert page.get_by_text("This page leaves by itself").is_visible()
-    assert not Axe().run(page, options=RULES).response["violations"]
+    assert not [problem for theme in THEMES for problem in _violations(page, theme)]
 
 
 def test_menus_open_with_the_keyboard_and_the_first_stop_skips_to_the_content(
@@ -255,7 +252,7 @@ def test_menus_open_with_the_keyboard_and_the_first_stop_skips_to_the_content(
 
     assert skips == "#content"
     assert page.get_by_role("button", name="Sign out").is_visible()
-    assert not Axe().run(page, options=RULES).response["violations"]
+    assert not [problem for theme in THEMES for problem in _violations(page, theme)]
 
 
 @pytest.mark.parametrize("script", [True, False])
