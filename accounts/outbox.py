@@ -5,6 +5,8 @@ or finds that nobody needs the mail any more. One worker claims a row at a time,
 stores know; a claim is a lease, so that a worker that died does not keep the mail.
 
 Death between the mail server's answer and our note of it sends a mail twice; both carry the same Message-ID.
+
+A mail that comes to nothing, for whatever reason, is tried again, less and less often, for five days.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,10 +26,14 @@ from django.utils import translation
 
 from accounts import readers
 from accounts.models import OutgoingMail, User
+from auditlog.shapes import mask
 
 LEASE = timedelta(minutes=5)  # longer than sending one mail ever takes
 FIRST_PAUSE = timedelta(seconds=30)  # after a failure; doubles with each
 LONGEST_PAUSE = timedelta(hours=1)
+GIVEN_UP_AFTER = timedelta(days=5)  # RFC 5321, 4.5.4.1
+# A row says that its mail was sent, so that it is not owed again: longer than whatever recurs (reminders, 180 days).
+KEPT_FOR = timedelta(days=200)
 
 Composer = Callable[[OutgoingMail, datetime], EmailMultiAlternatives | None]
 
@@ -76,20 +82,44 @@ def send_next(*, now: datetime) -> bool:
     mail = _claim(now=now)
     if mail is None:
         return False
+    try:
+        sent = _send(mail, now=now)
+    except (OSError, AnymailError) as failure:  # smtplib's errors are OSErrors
+        _try_later(mail, failure, now=now)
+    except Exception as failure:  # noqa: BLE001 -- a mistake in one mail must not hold up the others
+        _log.exception("mail_not_written", mail=str(mail.id), kind=mail.kind)
+        _try_later(mail, failure, now=now)
+    else:
+        _note(mail, **({"sent_at": now} if sent else {"dropped_at": now}))
+    return True
+
+
+def prune(*, now: datetime) -> int:
+    """Forget mails that were sent or dropped long ago; how many those were."""
+    ended = Q(sent_at__lt=now - KEPT_FOR) | Q(dropped_at__lt=now - KEPT_FOR)
+    removed, _ = OutgoingMail.objects.filter(ended).delete()
+    return removed
+
+
+def _send(mail: OutgoingMail, *, now: datetime) -> bool:
+    """False if nobody needs it any more."""
     with _as_the_recipient_reads(mail.to):
         message = _composers[mail.kind](mail, now)
     if message is None:
-        _note(mail, dropped_at=now)
-        return True
-    try:
-        message.send()
-    except (OSError, AnymailError) as failure:  # smtplib's errors are OSErrors
-        pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
-        _log.warning("mail_not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=repr(failure))
-        _note(mail, due_at=now + pause, claimed_until=None)
-    else:
-        _note(mail, sent_at=now)
+        return False
+    message.send()
     return True
+
+
+def _try_later(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None:
+    why = mask(f"{type(failure).__name__}: {failure}")[:200]
+    if now - mail.created_at >= GIVEN_UP_AFTER:
+        _log.error("mail_given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
+        _note(mail, dropped_at=now, failure=why)
+        return
+    pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
+    _log.warning("mail_not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
+    _note(mail, due_at=now + pause, claimed_until=None, failure=why)
 
 
 def _claim(*, now: datetime) -> OutgoingMail | None:
@@ -107,5 +137,5 @@ def _as_the_recipient_reads(address: str) -> AbstractContextManager[None]:
     return readers.written_for(person) if person else translation.override(settings.LANGUAGE_CODE)
 
 
-def _note(mail: OutgoingMail, **facts: datetime | None) -> None:
+def _note(mail: OutgoingMail, **facts: datetime | str | None) -> None:
     OutgoingMail.objects.filter(pk=mail.pk).update(**facts)

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from accounts import mail_metrics as mails
 from apikeys.account_api import metrics as calls
 
 FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
@@ -40,7 +41,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text format; for loopback and METRICS_ALLOW, and never through a proxy."""
     if not _may_read_metrics(request):
         return HttpResponseForbidden("Metrics are for loopback and METRICS_ALLOW.\n", content_type="text/plain")
-    everything = generate_latest(REGISTRY) + generate_latest(calls.registry)
+    everything = b"".join(generate_latest(registry) for registry in (REGISTRY, calls.registry, mails.registry))
     return HttpResponse(everything, content_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,6 +1,7 @@
 """The embedded installation's mail: one message a file, so that a person without a mail server can read them."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
+
+KEPT_FOR = timedelta(days=30)  # links in them have long ended
 
 
 class EmlFileBackend(BaseEmailBackend):
@@ -25,3 +28,11 @@ class EmlFileBackend(BaseEmailBackend):
             unfinished.write_bytes(message.message().as_bytes())
             unfinished.rename(self.directory / f"{stamp}-{uuid4().hex[:8]}.eml")
         return len(email_messages)
+
+
+def prune(*, now: datetime) -> None:
+    """Delete the files of old mails."""
+    oldest_kept = (now - KEPT_FOR).timestamp()
+    for file in settings.MAIL_DIR.glob("*.eml"):
+        if file.stat().st_mtime < oldest_kept:
+            file.unlink(missing_ok=True)

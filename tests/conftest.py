@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from pytest_django import Settings
 
 from accounts import revisions
 from tests import removal
+from tests.clients.server import free_port
+from tests.mail_server import MailServer
 
 
 def pytest_configure() -> None:
@@ -45,3 +49,14 @@ def _no_wait(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Rotations answer at once, except where the wait is what is tested: `@pytest.mark.settles`."""
     if "settles" not in request.keywords:
         monkeypatch.setattr(revisions, "SETTLE_SECONDS", 0)
+
+
+@pytest.fixture
+def mail_server(settings: Settings) -> Iterator[MailServer]:
+    server = MailServer(free_port())
+    controller = Controller(server, hostname="127.0.0.1", port=server.port)
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+    yield server
+    controller.stop()

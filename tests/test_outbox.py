@@ -1,22 +1,25 @@
 """Mails that are owed: in the transaction of what they tell, sent once, and again after a failure (G6)."""
 
-from collections.abc import Iterator
+import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.core import mail as mailbox
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import outbox
 from accounts.models import OutgoingMail
-from accounts.tasks import send_mails
+from accounts.tasks import prune_mails, send_mails
 from tests.clients.server import free_port
 from tests.factories import NOW
+from tests.mail_server import MailServer, message_ids
 
 pytestmark = pytest.mark.django_db
 
@@ -40,32 +43,6 @@ def owe(about: str = "the weather", to: str = "ada@acme.example") -> OutgoingMai
 def send_all(now: datetime = NOW) -> None:
     while outbox.send_next(now=now):
         pass
-
-
-class MailServer:
-    """A mail server that takes what comes, or refuses it while told to."""
-
-    def __init__(self) -> None:
-        self.received: list[Envelope] = []
-        self.refuses = False
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- aiosmtpd's
-        if self.refuses:
-            return "451 Later"
-        self.received.append(envelope)
-        return "250 OK"
-
-
-@pytest.fixture
-def mail_server(settings: Settings) -> Iterator[MailServer]:
-    port = free_port()
-    handler = MailServer()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
-    yield handler
-    controller.stop()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -167,10 +144,76 @@ def test_of_eight_workers_at_once_each_mail_is_sent_by_one(mail_server: MailServ
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
 
-    ids = sorted(line for one in mail_server.received for line in _message_ids(one))
-    assert ids == sorted(f"<{mail.id}@test>" for mail in OutgoingMail.objects.all())
+    assert sorted(message_ids(mail_server)) == sorted(f"<{mail.id}@test>" for mail in OutgoingMail.objects.all())
 
 
-def _message_ids(envelope: Envelope) -> list[str]:
-    lines = (envelope.original_content or b"").decode().splitlines()
-    return [line.removeprefix("Message-ID: ") for line in lines if line.startswith("Message-ID: ")]
+@pytest.mark.parametrize("kind", ["tests.broken", "tests.of_a_newer_version"])
+def test_a_mail_that_cannot_be_written_holds_up_no_other_and_says_why(kind: str) -> None:
+    with transaction.atomic():
+        outbox.add(kind, about="x", to="ada@acme.example", now=NOW - MINUTE)
+    owe()
+
+    send_all()
+
+    broken = OutgoingMail.objects.get(kind=kind)
+    assert [message.subject for message in mailbox.outbox] == ["Good day"]
+    assert (broken.sent_at, broken.due_at) == (None, NOW + outbox.FIRST_PAUSE)
+    assert broken.failure.startswith(("ZeroDivisionError: ", "KeyError: "))
+
+
+@outbox.composes("tests.broken")
+def broken(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+    raise ZeroDivisionError("A template, say.")
+
+
+def test_after_five_days_a_mail_is_given_up(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    mail = owe()
+
+    send_all(NOW + outbox.GIVEN_UP_AFTER - MINUTE)
+    mail.refresh_from_db()
+    before = mail.dropped_at
+    send_all(NOW + outbox.GIVEN_UP_AFTER)
+
+    mail.refresh_from_db()
+    assert (before, mail.dropped_at) == (None, NOW + outbox.GIVEN_UP_AFTER)
+    assert mail.failure.startswith("ConnectionRefusedError")
+
+
+def test_a_row_stays_for_as_long_as_something_could_owe_its_mail_again() -> None:
+    owe(about="1")
+    owe(about="nothing")
+    owed = owe(about="2")
+    send_all()
+    OutgoingMail.objects.filter(pk=owed.pk).update(sent_at=None)
+
+    early = outbox.prune(now=NOW + outbox.KEPT_FOR)
+    removed = outbox.prune(now=NOW + outbox.KEPT_FOR + MINUTE)
+
+    assert (early, removed) == (0, 2)
+    assert list(OutgoingMail.objects.all()) == [owed]
+
+
+def test_the_files_of_old_mails_are_deleted(settings: Settings, tmp_path: Path) -> None:
+    settings.MAIL_DIR = tmp_path
+    old, new, other = (tmp_path / name for name in ("old.eml", "new.eml", "notes.txt"))
+    for file, age in ((old, 31), (new, 29), (other, 31)):
+        file.write_text("x")
+        at = (timezone.now() - timedelta(days=age)).timestamp()
+        os.utime(file, (at, at))
+
+    prune_mails()
+
+    assert sorted(tmp_path.iterdir()) == [new, other]
+
+
+def test_prometheus_is_told_what_is_owed_and_for_how_long(client: Client) -> None:
+    mail = owe()
+    OutgoingMail.objects.filter(pk=mail.pk).update(created_at=timezone.now() - timedelta(hours=2))
+
+    text = client.get("/metrics").content.decode()
+
+    assert "keyportal_mails_owed 1.0" in text
+    (waits,) = re.findall(r"^keyportal_mails_owed_seconds (\S+)$", text, re.MULTILINE)
+    assert 7200 <= float(waits) < 7300

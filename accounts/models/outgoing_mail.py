@@ -17,8 +17,9 @@ class OutgoingMail(models.Model):
     due_at = models.DateTimeField()  # not to be tried before
     claimed_until = models.DateTimeField(null=True)  # somebody is sending it, until then
     attempts = models.PositiveIntegerField(default=0)
+    failure = models.CharField(max_length=200, blank=True)  # why the last attempt came to nothing
     sent_at = models.DateTimeField(null=True)
-    dropped_at = models.DateTimeField(null=True)  # was not due any more when its turn came
+    dropped_at = models.DateTimeField(null=True)  # not due any more when its turn came, or given up
 
     class Meta:
         verbose_name = _("outgoing mail")
