@@ -1,5 +1,6 @@
 """How allauth behaves here: the portal's rules at the edges that it offers."""
 
+import base64
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -24,6 +25,7 @@ from accounts.models import User
 from auditlog import origin
 from auditlog.actions import Action, Outcome
 
+SECOND_FACTOR = "keyportal/second-factor/1"  # what TOTP secrets and seeds of recovery codes are sealed for
 # A browser drops tabs and line ends from an address and reads a backslash as a slash; two slashes begin a host.
 _PATH_HERE = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
@@ -109,10 +111,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
 class SecondFactorAdapter(DefaultMFAAdapter):
     def encrypt(self, text: str) -> str:
-        return sealing.seal(text)
+        key_id, sealed = sealing.seal(text, bound_to=SECOND_FACTOR)
+        return f"{key_id}:{base64.b64encode(sealed).decode()}"
 
     def decrypt(self, encrypted_text: str) -> str:
-        return sealing.unseal(encrypted_text)
+        key_id, _, sealed = encrypted_text.partition(":")
+        return sealing.unseal(key_id, base64.b64decode(sealed), bound_to=SECOND_FACTOR)
 
     def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002 -- allauth's signature
         number = Authenticator.objects.filter(user=user, type=type).count() + 1

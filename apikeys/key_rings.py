@@ -2,6 +2,7 @@
 
 from django.db import connection
 
+from accounts.sealing import UnsealError
 from apikeys import secrets
 from apikeys.models import ApiKey
 
@@ -23,7 +24,7 @@ def refuse_foreign_store() -> None:
         return
     try:
         secret = newest.secret()
-    except secrets.UnsealError as failure:
+    except UnsealError as failure:
         raise ForeignStoreError(_refusal("KEY_ENCRYPTION_KEYS")) from failure
     if bytes(newest.digest) not in secrets.digests(secret):
         raise ForeignStoreError(_refusal("DIGEST_PEPPERS"))

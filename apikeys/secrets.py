@@ -16,16 +16,14 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from accounts import sealing
 from auditlog import shapes
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH = 30  # 178 bits
 CHECKSUM_LENGTH = 6
-NONCE_BYTES = 12  # NIST SP 800-38D, 8.2
 
 
 class Kind(StrEnum):
@@ -95,31 +93,15 @@ class Binding(NamedTuple):
     generation: int
 
 
-class UnsealError(Exception):
-    """The sealed secret does not open: wrong row, altered bytes, or a key-encryption key that is gone."""
-
-
 def seal(secret: str, binding: Binding) -> tuple[str, bytes]:
-    """Encrypt under the newest key-encryption key: its id, and nonce + ciphertext + tag (AES-256-GCM)."""
-    key_id, key = next(iter(settings.KEY_ENCRYPTION_KEYS.items()))
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    return key_id, nonce + AESGCM(key).encrypt(nonce, secret.encode(), _associated_data(binding, key_id))
+    """The id of the key-encryption key, and the sealed secret."""
+    return sealing.seal(secret, bound_to=_bound_to(binding))
 
 
 def unseal(key_id: str, sealed: bytes, binding: Binding) -> str:
-    """Decrypt what `seal` made.
-
-    :raises UnsealError: if it does not open.
-    """
-    key = settings.KEY_ENCRYPTION_KEYS.get(key_id)
-    if key is None:
-        raise UnsealError(f"The key-encryption key {key_id!r} is not in KEY_ENCRYPTION_KEYS.")
-    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-    try:
-        return AESGCM(key).decrypt(nonce, ciphertext, _associated_data(binding, key_id)).decode()
-    except InvalidTag as failure:
-        raise UnsealError("The sealed secret does not belong to this row, or was altered.") from failure
+    """:raises accounts.sealing.UnsealError: if it does not open."""
+    return sealing.unseal(key_id, sealed, bound_to=_bound_to(binding))
 
 
-def _associated_data(binding: Binding, key_id: str) -> bytes:
-    return "\n".join(["keyportal/1", *map(str, binding), key_id]).encode()
+def _bound_to(binding: Binding) -> str:
+    return "\n".join(["keyportal/1", *map(str, binding)])

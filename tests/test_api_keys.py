@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.actors import SHELL
 from accounts.models import Change, Member
 from accounts.permissions import Role
-from apikeys import secrets
+from accounts.sealing import UnsealError
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
 from auditlog.actions import Action, Outcome
@@ -101,7 +101,7 @@ def test_a_showing_without_a_key_and_one_that_cannot_be_opened_are_refused_in_th
 
     with pytest.raises(api_keys.NoKeyError):
         api_keys.show_api_key(account=account, by=SHELL, now=NOW)
-    with pytest.raises(secrets.UnsealError):
+    with pytest.raises(UnsealError):
         api_keys.show_api_key(account=key.account, by=SHELL, now=NOW)
 
     refused = AuditEntry.objects.filter(action=Action.API_KEY_VIEWED, outcome=Outcome.REFUSED)

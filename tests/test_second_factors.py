@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import operations, sealing, second_factors
+from accounts import operations, second_factors
 from accounts.actors import SHELL
+from accounts.adapter import SecondFactorAdapter
 from accounts.models import Member, User
 from accounts.permissions import Role
 from auditlog.actions import Action, Outcome
@@ -81,7 +82,7 @@ def test_what_a_second_factor_is_made_of_is_stored_sealed(ada: Member) -> None:
     stored = Authenticator.objects.get(user=ada.user, type="totp").data["secret"]
 
     assert secret not in stored
-    assert sealing.unseal(stored) == secret
+    assert SecondFactorAdapter().decrypt(stored) == secret
 
 
 def test_signing_in_takes_the_password_and_the_code(ada: Member) -> None:

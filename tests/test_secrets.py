@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from accounts.sealing import UnsealError
 from apikeys import secrets
 from apikeys.secrets import Binding, Kind
 
@@ -56,7 +57,7 @@ def test_a_sealed_secret_opens_only_in_its_own_row(other: Binding) -> None:
     key_id, sealed = secrets.seal("kp_example", BINDING)
 
     assert secrets.unseal(key_id, sealed, BINDING) == "kp_example"
-    with pytest.raises(secrets.UnsealError):
+    with pytest.raises(UnsealError):
         secrets.unseal(key_id, sealed, other)
 
 
@@ -65,7 +66,7 @@ def test_an_altered_ciphertext_does_not_open() -> None:
 
     for position in range(len(sealed)):
         altered = bytes(byte ^ (index == position) for index, byte in enumerate(sealed))
-        with pytest.raises(secrets.UnsealError):
+        with pytest.raises(UnsealError):
             secrets.unseal(key_id, altered, BINDING)
 
 
@@ -81,7 +82,7 @@ def test_a_key_that_left_the_ring_is_named_in_the_error(settings: Settings) -> N
     key_id, sealed = secrets.seal("kp_example", BINDING)
     settings.KEY_ENCRYPTION_KEYS = {"newer": b"n" * 32}
 
-    with pytest.raises(secrets.UnsealError, match=key_id):
+    with pytest.raises(UnsealError, match=key_id):
         secrets.unseal(key_id, sealed, BINDING)
 
 

@@ -14,8 +14,8 @@ from django.utils.html import escape
 
 from apikeys import secrets
 from apikeys.account_api import PREFIXES
+from apikeys.gate.presented import QUERY_PARAM
 
-QUERY_PARAM = "hapikey"  # cut out whether or not API_KEY_QUERY_PARAM lets it authenticate
 LOGGED_HEADERS = {"HTTP_USER_AGENT", "HTTP_REFERER", "HTTP_ORIGIN"}  # kept in both logs, named in warnings
 
 received_query: ContextVar[str] = ContextVar("received_query", default="")
@@ -57,7 +57,7 @@ def _clean(request: HttpRequest, query: str) -> None:
 
 
 def without_secrets(query: str) -> str:
-    """The query string without key parameters, and with anything of secret shape masked."""
+    """The query string without key parameters, let in or not, and with anything of secret shape masked."""
     names = {QUERY_PARAM, settings.API_KEY_QUERY_PARAM}
     kept = [item for item in query.split("&") if unquote_plus(item.partition("=")[0]).strip().casefold() not in names]
     joined = "&".join(kept)

@@ -18,6 +18,7 @@ from accounts import notices, revisions
 from accounts.actors import By, as_member
 from accounts.models import Account, Member, Notice
 from accounts.permissions import Permission
+from accounts.sealing import UnsealError
 from apikeys import secrets
 from apikeys.models import ApiKey
 from auditlog import journal
@@ -158,7 +159,7 @@ def _refusal_is_entry(action: Action, *, of: Account, by: By, at: datetime) -> I
     """Write an attempt that fails into the log, after its own transaction was undone."""
     try:
         yield
-    except (RefusedError, secrets.UnsealError) as refusal:
+    except (RefusedError, UnsealError) as refusal:
         journal.record_refusal(action, of=of, by=by, reason=str(refusal), at=at)
         raise
 

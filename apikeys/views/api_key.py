@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.guards import only_posted, recently_authenticated, requires, wants_page
 from accounts.models import Member
 from accounts.permissions import Permission
-from apikeys import secrets
+from accounts.sealing import UnsealError
 from apikeys.forms import DeactivateForm, PreviousForm, RotateForm
 from apikeys.operations import api_keys
 from apikeys.views import key_pages
@@ -58,7 +58,7 @@ def show(request: HttpRequest, member: Member) -> HttpResponse:
     """The secret, on a click: as JSON to the page's script; without script as a page that leaves by itself."""
     try:
         issued = api_keys.show_api_key(account=member.account, by=member, now=timezone.now())
-    except (api_keys.RefusedError, secrets.UnsealError) as refusal:
+    except (api_keys.RefusedError, UnsealError) as refusal:
         return _not_shown(request, member, refusal)
     if not wants_page(request):
         return JsonResponse({"secret": issued.secret, "hide_after": HIDE_AFTER_SECONDS})
@@ -69,7 +69,7 @@ def show(request: HttpRequest, member: Member) -> HttpResponse:
 
 
 def _not_shown(request: HttpRequest, member: Member, refusal: Exception) -> HttpResponse:
-    if isinstance(refusal, secrets.UnsealError):
+    if isinstance(refusal, UnsealError):
         reason = _("The secret cannot be opened here. Tell the operators of this portal, or rotate the key.")
     elif isinstance(refusal, api_keys.NoKeyError):
         reason = _("This account has no active API key any more. Reload the page.")

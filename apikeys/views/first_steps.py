@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.apps import apps
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts import second_factors
 from accounts.models import Member
 from accounts.permissions import Permission
 from auditlog.models import LastUse
@@ -24,18 +24,14 @@ def of(member: Member, *, has_had_a_key: bool) -> list[Step]:
     """The steps, for a super admin who has not dismissed them; none once all are done."""
     if not member.may(Permission.MANAGE_API_KEY) or member.first_steps_dismissed_at is not None:
         return []
-    steps = [*_second_factor(member), _second_super_admin(member), _key(done=has_had_a_key), _first_call(member)]
+    steps = [_second_factor(member), _second_super_admin(member), _key(done=has_had_a_key), _first_call(member)]
     return [] if all(step.done for step in steps) else steps
 
 
-def _second_factor(member: Member) -> list[Step]:
-    """Where the portal knows second factors."""
-    if not apps.is_installed("allauth.mfa"):
-        return []
-    theirs = apps.get_app_config("mfa").get_model("Authenticator")._default_manager.filter(user=member.user)  # noqa: SLF001 -- Django's documented name
-    done = theirs.exclude(type="recovery_codes").exists()
+def _second_factor(member: Member) -> Step:
+    done = second_factors.has_one(member.user)
     why = _("A password that somebody else has learned then opens nothing.")
-    return [Step(_("Set up a second factor for yourself"), why, done, reverse("mfa_index"))]
+    return Step(_("Set up a second factor for yourself"), why, done, reverse("mfa_index"))
 
 
 def _second_super_admin(member: Member) -> Step:

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from accounts.actors import SHELL
 from accounts.models import Account
+from accounts.sealing import UnsealError
 from accounts.shell import account_named
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
-from apikeys.secrets import UnsealError
 from auditlog.models import LastUse
 from keyportal.shell import OperatorCommand
 
