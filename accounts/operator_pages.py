@@ -134,7 +134,7 @@ def remove_operator(request: HttpRequest, pk: int) -> HttpResponse:
 def _page(
     request: HttpRequest, about: Account | User, form: forms.Form, *, title: str, button: str, says: str
 ) -> HttpResponse:
-    opts = about._meta  # noqa: SLF001 -- documented API
+    opts = about._meta
     context = {
         **admin.site.each_context(request),
         "title": title % {"account": about, "person": about},

@@ -104,7 +104,7 @@ def _wait_for_others() -> None:
     """Of two at once, the second reads after the first has committed. On SQLite, BEGIN IMMEDIATE sees to that."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(f"LOCK TABLE {User._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")  # noqa: SLF001 -- documented API
+            cursor.execute(f"LOCK TABLE {User._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
 
 
 @require_http_methods(["GET", "POST"])

@@ -16,7 +16,7 @@ def refuse_foreign_store() -> None:
 
     :raises ForeignStoreError: if its digest or its seal is not of these rings.
     """
-    if ApiKey._meta.db_table not in connection.introspection.table_names():  # noqa: SLF001 -- documented API
+    if ApiKey._meta.db_table not in connection.introspection.table_names():
         return
     needed = ("account_id", "generation", "digest", "sealed_secret", "sealed_with")
     newest = ApiKey.objects.only(*needed).order_by("-created_at").first()

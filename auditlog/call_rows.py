@@ -135,12 +135,12 @@ def store_calls(cleaner: Cleaner, calls: Iterable[Call]) -> None:
 @lru_cache(maxsize=ROWS_A_STATEMENT)
 def _insert(rows: int) -> str:
     marks = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
-    return f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES {marks}"  # noqa: S608, SLF001 -- names of our own
+    return f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES {marks}"  # noqa: S608 -- names of our own
 
 
 def _copy(lines: str) -> None:
     """COPY, an order of magnitude cheaper than INSERT."""
-    statement = f"COPY {CallModel._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN"  # noqa: SLF001
+    statement = f"COPY {CallModel._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN"
     with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
         copy.write(lines)
 
@@ -149,7 +149,7 @@ def store_last_uses(calls: Iterable[Call]) -> None:
     """Keep when each credential was last accepted."""
     last = {who[2]: at for who, at, *_, day in calls if day is not None}
     _upsert(
-        f"INSERT INTO {LastUse._meta.db_table} AS kept (credential_id, at) VALUES {{rows}} "  # noqa: S608, SLF001
+        f"INSERT INTO {LastUse._meta.db_table} AS kept (credential_id, at) VALUES {{rows}} "  # noqa: S608 -- names of our own
         "ON CONFLICT (credential_id) DO UPDATE SET at = excluded.at WHERE excluded.at > kept.at",
         sorted((credential, _timestamp(at)) for credential, at in last.items() if credential),
     )
@@ -167,7 +167,7 @@ def raise_usage(calls: Iterable[Call], *, by_nothing: bool = False) -> Usage:
     """
     counted = Counter((call[0][0], call[-1]) for call in calls if call[-1] is not None)
     totals = _upsert(
-        f"INSERT INTO {DailyUsage._meta.db_table} AS kept (account_id, day, calls) VALUES {{rows}} "  # noqa: S608, SLF001
+        f"INSERT INTO {DailyUsage._meta.db_table} AS kept (account_id, day, calls) VALUES {{rows}} "  # noqa: S608 -- names of our own
         "ON CONFLICT (account_id, day) DO UPDATE SET calls = kept.calls + excluded.calls "
         "RETURNING account_id, day, calls",
         sorted((account, day, 0 if by_nothing else number) for (account, day), number in counted.items()),

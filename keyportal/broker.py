@@ -9,7 +9,7 @@ class EmbeddedChannel(sqlalchemy.Channel):
     def _get(self, queue: Any, timeout: Any = None) -> Any:  # noqa: ARG002 -- the superclass of kombu's own has it
         """Take the next message. Those taken are kept by kombu as invisible rows, for ever; here they go at once."""
         payload = super()._get(queue)  # type: ignore[no-untyped-call] # kombu has no types here
-        taken = self._query_all(queue).filter(self.message_cls.visible.is_(False))  # type: ignore[no-untyped-call]
+        taken = self._query_all(queue).filter(self.message_cls.visible.is_(False))  # type: ignore[no-untyped-call] # likewise
         taken.delete(synchronize_session=False)
         self.session.commit()
         return payload

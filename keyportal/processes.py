@@ -109,10 +109,10 @@ def set_up(directory: Path, *, demo: bool) -> str:
     import django  # noqa: PLC0415 -- the settings can be read only now that .env is there
 
     django.setup()
-    from django.conf import settings  # noqa: PLC0415
+    from django.conf import settings  # noqa: PLC0415 -- likewise
 
-    from accounts import setup  # noqa: PLC0415
-    from apikeys import demonstration, key_rings  # noqa: PLC0415
+    from accounts import setup  # noqa: PLC0415 -- likewise
+    from apikeys import demonstration, key_rings  # noqa: PLC0415 -- likewise
 
     refuse_failed_checks()
     try:

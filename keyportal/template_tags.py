@@ -77,7 +77,7 @@ def identified(member: Member | None) -> SafeString:
 def milliseconds(microseconds: int | None) -> str:
     if microseconds is None:
         return ""
-    return formats.number_format(microseconds / 1000, decimal_pos=1 if microseconds < 100_000 else 0) + " ms"  # noqa: PLR2004
+    return formats.number_format(microseconds / 1000, decimal_pos=1 if microseconds < 100_000 else 0) + " ms"  # noqa: PLR2004 -- 100 ms
 
 
 @register.simple_tag

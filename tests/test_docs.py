@@ -9,6 +9,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
+ROOMS = ("accounts", "apikeys", "auditlog", "benchmarks", "keyportal", "tests", "tools")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -20,6 +21,16 @@ def test_each_variable_that_settings_read_is_in_the_example() -> None:
 
     assert {"DATA_DIR", "DIGEST_PEPPERS", "LOG_LEVEL"} <= read
     assert {name for name in read if not re.search(rf"\b{name}\b", example)} == set()
+
+
+def test_each_exception_from_a_check_says_its_reason() -> None:
+    bare = re.compile(r"# (?:noqa|type: ignore)\b(?!.*(?: -- | # )\S)")
+    files = [ROOT / "portal", *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
+
+    lines = [(path.name, line) for path in files for line in path.read_text().splitlines()]
+
+    assert len(lines) > 10_000
+    assert [(name, line) for name, line in lines if bare.search(line) and "re.compile" not in line] == []
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 from django.utils import timezone
-from hubspot import HubSpot  # type: ignore[import-untyped]  # neither client has types
-from hubspot3 import Hubspot3  # type: ignore[import-untyped]
-from hubspot3.error import HubspotUnauthorized  # type: ignore[import-untyped]
+from hubspot import HubSpot  # type: ignore[import-untyped] # ships no types  # neither client has types
+from hubspot3 import Hubspot3  # type: ignore[import-untyped] # ships no types
+from hubspot3.error import HubspotUnauthorized  # type: ignore[import-untyped] # ships no types
 from pytest_django import DjangoDbBlocker
 
 from accounts.actors import SHELL
