@@ -13,6 +13,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY
 from django.db import transaction
 from django.http import HttpRequest
@@ -20,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import guards, operations, proofs_by_mail, sealing, second_factors
+from accounts import guards, operations, proofs_by_mail, sealing, second_factors, single_sign_on
 from accounts.models import User
 from auditlog import origin
 from auditlog.actions import Action, Outcome
@@ -37,7 +38,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
-        operations.note(Action.SIGN_IN_SUCCEEDED, user=user, now=timezone.now())
+        through: dict[str, Any] = {"through": settings.OIDC_NAME} if guards.came_through_provider(request) else {}
+        operations.note(Action.SIGN_IN_SUCCEEDED, user=user, now=timezone.now(), **through)
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:  # noqa: ARG002 -- allauth's signature
         email = credentials.get("email") or ""
@@ -102,11 +104,21 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def get_reauthentication_methods(self, user: User) -> list[dict[str, str]]:
-        """The second factor for who has one, else the password, else the page that says what to do."""
-        methods = super().get_reauthentication_methods(user)
-        if user.is_authenticated and second_factors.has_one(user):
+        """The second factor for who has one, else password or single sign-on, else the page that says what to do."""
+        methods: list[dict[str, str]] = super().get_reauthentication_methods(user)
+        if not user.is_authenticated:
+            return methods
+        if second_factors.has_one(user):
             return [method for method in methods if method["id"] != "reauthenticate"]
+        if single_sign_on.is_linked(user):
+            words = _("Confirm through %(provider)s") % {"provider": settings.OIDC_NAME}
+            methods.append({"id": "single_sign_on", "description": words, "url": reverse("single-sign-on-proof")})
+            methods.sort(key=lambda method: (method["id"] == "single_sign_on") != self._came_through_provider())
         return methods or [{"id": "none", "description": "", "url": reverse("no-proof")}]
+
+    @staticmethod
+    def _came_through_provider() -> bool:
+        return guards.came_through_provider(context.request)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -25,6 +26,8 @@ from auditlog.actions import Action
 
 MemberView = Callable[..., HttpResponse]  # (request, member, …)
 AccountView = Callable[..., HttpResponse]  # (request, slug, …)
+
+CLOCKS_DIFFER_BY = 60  # seconds, at most, for a provider's word to count
 
 
 def requires(
@@ -151,9 +154,27 @@ def shows_second_factor(request: HttpRequest) -> bool:
     return isinstance(request.user, User) and (not second_factors.has_one(request.user) or bool(_proofs(request)))
 
 
+def came_through_provider(request: HttpRequest) -> bool:
+    """Whether single sign-on was a step of this session's sign-in."""
+    return any(record["method"] == "socialaccount" for record in get_authentication_records(request, request.user))
+
+
+def record_provider_proof(request: HttpRequest, user: User, *, at: float | None) -> None:
+    """Remember when the person last showed the provider of single sign-on who they are.
+
+    :param at: seconds since 1970, by the provider's clock; None, where it does not say, is no proof.
+    """
+    now = time.time()
+    if at is not None and at <= now + CLOCKS_DIFFER_BY:
+        record_authentication(request, user, "single_sign_on", at=min(at, now))
+
+
 def _proofs(request: HttpRequest) -> list[dict[str, Any]]:
-    """What this session was proved by. For who has a second factor the password alone is none."""
+    """What this session was proved by. For who has a second factor the password alone is none.
+
+    That somebody came through the provider is none: it may have let a browser through that it saw proof from long ago.
+    """
     records: list[dict[str, Any]] = get_authentication_records(request, request.user)
     if not isinstance(request.user, User) or not second_factors.has_one(request.user):
-        return records
+        return [record for record in records if record["method"] != "socialaccount"]
     return [record for record in records if record["method"] == "mfa"]

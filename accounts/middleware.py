@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -10,7 +11,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts import readers, second_factors
+from accounts import guards, readers, second_factors
 from accounts.models import User
 
 
@@ -34,6 +35,7 @@ class ReaderMiddleware:
 OPEN = (
     *("mfa_*", "profile", "theme", "no-proof", "usersessions_list"),
     *("account_login", "account_logout", "account_inactive", "account_reauthenticate", "account_reset_password*"),
+    *("single-sign-on*", "account_confirm_email", "account_email_verification_sent"),
     *("account-api:*", "account_api:*", "set-up", "invitation", "keyportal.health.*"),
 )
 
@@ -51,7 +53,8 @@ class SecondFactorMiddleware:
         if not isinstance(request.user, User):
             return None
         now = timezone.now()
-        due_at = second_factors.due_at(request.user, now=now)
+        trusted = settings.OIDC_SECOND_FACTOR and guards.came_through_provider(request)
+        due_at = None if trusted else second_factors.due_at(request.user, now=now)
         overdue = due_at is not None and due_at <= now
         request.second_factor_due_at, request.second_factor_overdue = due_at, overdue  # type: ignore[attr-defined]  # for the notice
         if not overdue or _is_open(request):

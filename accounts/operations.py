@@ -29,6 +29,8 @@ MAILED = frozenset(
         Action.SECOND_FACTOR_REMOVED,
         Action.RECOVERY_CODES_GENERATED,
         Action.RECOVERY_CODE_USED,
+        Action.PROVIDER_CONNECTED,
+        Action.PROVIDER_DISCONNECTED,
     }
 )
 

@@ -24,6 +24,8 @@ SUBJECTS: dict[str, Promise] = {
     Action.SECOND_FACTOR_REMOVED: _("A second factor was removed from your sign-in"),
     Action.RECOVERY_CODES_GENERATED: _("There are new recovery codes for your sign-in"),
     Action.RECOVERY_CODE_USED: _("A recovery code was used to sign in as you"),
+    Action.PROVIDER_CONNECTED: _("Single sign-on opens your sign-in now"),
+    Action.PROVIDER_DISCONNECTED: _("Single sign-on opens your sign-in no more"),
 }
 KINDS: dict[str, Promise] = {"totp": _("authenticator app"), "webauthn": _("passkey")}
 

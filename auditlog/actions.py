@@ -49,6 +49,8 @@ class Action(TextChoices):
     SECOND_FACTOR_REMOVED = "sign_in.second_factor_removed", _("removed a second factor")
     RECOVERY_CODES_GENERATED = "sign_in.recovery_codes_generated", _("generated recovery codes")
     RECOVERY_CODE_USED = "sign_in.recovery_code_used", _("used a recovery code")
+    PROVIDER_CONNECTED = "sign_in.provider_connected", _("connected single sign-on")
+    PROVIDER_DISCONNECTED = "sign_in.provider_disconnected", _("disconnected single sign-on")
     SESSIONS_ENDED = "sign_in.sessions_ended", _("signed out everywhere else")
 
     @property

@@ -78,6 +78,7 @@ DETAILS: dict[str, Promise] = {
     "daily_limit": _("Calls a day"),
     "accounts": _("Accounts"),
     "series": _("Series"),
+    "through": _("Through"),
 }
 
 

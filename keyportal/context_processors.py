@@ -7,4 +7,9 @@ from accounts.themes import chosen_theme
 
 
 def portal(request: HttpRequest) -> dict[str, object]:
-    return {"demo": settings.DEMO, "site_origin": settings.SITE_ORIGIN, "theme": chosen_theme(request)}
+    return {
+        "single_sign_on": settings.OIDC_NAME,
+        "demo": settings.DEMO,
+        "site_origin": settings.SITE_ORIGIN,
+        "theme": chosen_theme(request),
+    }

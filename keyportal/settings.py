@@ -77,6 +77,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "anymail",
     "csp",
@@ -206,6 +208,18 @@ MFA_FORMS = {
     "authenticate_webauthn": "accounts.passkeys.AuthenticateByPasskeyForm",
     "login_webauthn": "accounts.passkeys.SignInByPasskeyForm",
     "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateByPasskeyForm",
+}
+# Single sign-on through one OpenID Connect provider, by its environment alone.
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+variables.issuer("OIDC_ISSUER", OIDC_ISSUER)
+variables.all_or_none(OIDC_ISSUER=OIDC_ISSUER, OIDC_CLIENT_ID=OIDC_CLIENT_ID, OIDC_CLIENT_SECRET=OIDC_CLIENT_SECRET)
+OIDC_NAME = env.str("OIDC_NAME", default="") or urlsplit(OIDC_ISSUER).hostname or ""
+OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", default=False)
+SOCIALACCOUNT_ADAPTER = "accounts.openid_connect.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {"provider_class": "accounts.openid_connect.Provider", "OAUTH_PKCE_ENABLED": True}
 }
 USERSESSIONS_ADAPTER = "accounts.adapter.SessionsAdapter"
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import address_pages, invitation_pages, notice_pages, setup
+from accounts import address_pages, invitation_pages, notice_pages, setup, single_sign_on_pages
 from accounts import views as people
 from keyportal import health
 
@@ -24,6 +24,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/email/change/<str:token>/", address_pages.change, name="new-address"),
     path("auth/password/set/", people.set_password, name="account_set_password"),  # likewise
     path("auth/no-proof/", people.no_proof, name="no-proof"),
+    path("auth/single-sign-on/", single_sign_on_pages.begin, name="single-sign-on"),
+    path("auth/single-sign-on/callback/", single_sign_on_pages.callback, name="single-sign-on-callback"),
+    path("auth/single-sign-on/proof/", single_sign_on_pages.prove, name="single-sign-on-proof"),
     path("auth/", include("allauth.account.urls")),
     path("auth/second-factor/", include("accounts.second_factor_urls")),
     path("auth/sessions/", include("allauth.usersessions.urls")),

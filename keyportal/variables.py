@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LONGEST_ISSUER = 200  # characters, in the store
+
 
 def origin(variable: str, text: str) -> str:
     """An origin without its trailing slash: scheme, host and, where it is not the scheme's own, port (RFC 6454, 6.2).
@@ -20,6 +23,35 @@ def origin(variable: str, text: str) -> str:
     if not is_origin or parts.path.rstrip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ImproperlyConfigured(f"{variable} is {text!r}, not an origin such as https://portal.example.com.")
     return text.rstrip("/")
+
+
+def issuer(variable: str, text: str) -> None:
+    """See that the issuer of an OpenID Connect provider, if there is one, is what it must be: https, without a query.
+
+    :raises ImproperlyConfigured: for anything else; plain http is for loopback alone.
+    """
+    if not text:
+        return
+    try:
+        parts = urlsplit(text)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    except ValueError:
+        is_safe = False
+    if not is_safe or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ImproperlyConfigured(f"{variable} is {text!r}, not an issuer such as https://login.example.com.")
+    if len(text) > LONGEST_ISSUER:
+        raise ImproperlyConfigured(f"{variable} has more than {LONGEST_ISSUER} characters.")
+
+
+def all_or_none(**named: str) -> None:
+    """See that of variables that belong together none is missing.
+
+    :raises ImproperlyConfigured: naming those that are.
+    """
+    missing = [name for name, text in named.items() if not text]
+    if missing and len(missing) < len(named):
+        there = " and ".join(name for name in named if name not in missing)
+        raise ImproperlyConfigured(f"{there} set, but not {' and '.join(missing)}: they belong together.")
 
 
 def networks(variable: str, texts: Iterable[str]) -> list[str]:

@@ -28,7 +28,16 @@ os.environ.update(
     ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
     LOG_LEVEL="WARNING",
 )
-for leftover in ("REDIS_URL", "EMAIL_URL", "API_KEY_QUERY_PARAM", "DEMO"):
+for leftover in (
+    "REDIS_URL",
+    "EMAIL_URL",
+    "API_KEY_QUERY_PARAM",
+    "DEMO",
+    "OIDC_ISSUER",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_NAME",
+):
     os.environ.pop(leftover, None)
 
 

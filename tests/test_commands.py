@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError
 from django.utils import timezone
@@ -228,6 +229,27 @@ def test_a_benchmark_that_there_is_not_is_wrong_usage() -> None:
 
     assert answer.returncode == 2
     assert "There is no benchmark 'nosuch'" in answer.stderr
+
+
+def test_single_sign_on_disconnect_forgets_whom_the_provider_knows_them_as(settings: Settings) -> None:
+    settings.OIDC_NAME = "Example Corp"
+    user = SuperAdminFactory.create().user
+    SocialAccount.objects.create(user=user, provider="https://login.example.com", uid="1")
+
+    answer = facts("single_sign_on", "disconnect", user.email.upper())
+
+    assert answer == {"email": user.email}
+    assert not SocialAccount.objects.exists()
+    entry = AuditEntry.objects.get(action=Action.PROVIDER_DISCONNECTED)
+    assert (entry.actor_name, entry.target_name) == ("operator (shell)", user.name)
+
+
+def test_single_sign_on_disconnect_refuses_who_is_not_connected_and_who_is_nobody() -> None:
+    user = SuperAdminFactory.create().user
+
+    for email, why in ((user.email, "is not connected"), ("nobody@acme.example", "Nobody signs in")):
+        with pytest.raises(CommandError, match=why):
+            run("single_sign_on", "disconnect", email)
 
 
 def test_second_factor_remove_takes_all_of_them_away_and_says_by_whom() -> None:

@@ -55,7 +55,8 @@ def production(directory: Path) -> dict[str, str]:
     own = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "KEY_ENCRYPTION_KEYS", "DIGEST_PEPPERS", "DEMO")
     environment = {name: value for name, value in os.environ.items() if name not in own}
     installation.prepare(directory, demo=False, environment={})
-    return environment | {"DATA_DIR": str(directory), "SITE_ORIGIN": "https://portal.example.com"}
+    provider = {"OIDC_ISSUER": "https://login.example.com", "OIDC_CLIENT_ID": "portal", "OIDC_CLIENT_SECRET": "secret"}
+    return environment | provider | {"DATA_DIR": str(directory), "SITE_ORIGIN": "https://portal.example.com"}
 
 
 if __name__ == "__main__":

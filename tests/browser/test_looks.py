@@ -5,12 +5,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
+from allauth.account.models import EmailAddress
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from accounts import access_requests, invitations, setup
+from accounts import access_requests, invitations, proofs_by_mail, setup
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys.models import ApiKey
@@ -26,6 +27,7 @@ from tests.factories import (
     InvitationFactory,
     MemberFactory,
     SuperAdminFactory,
+    UserFactory,
 )
 from tests.second_factors import add_app, code
 from tests.visitors import path
@@ -146,7 +148,8 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
 
 
 def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
-    page = visitors.page(busy.super_admins().get())
+    admin = busy.super_admins().get()
+    page = visitors.page(admin)
     tell_of_old_keys(now=timezone.now())
     addresses = [
         "/accounts/",
@@ -156,6 +159,8 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
         "/auth/reauthenticate/",
         "/auth/logout/",
         "/auth/email/",
+        "/auth/email/change/nothing/",
+        urlsplit(proofs_by_mail.new_address_link(admin.user, "ada@new.example")).path,
         "/auth/sessions/",
         "/auth/second-factor/",
         "/auth/second-factor/app/add/",
@@ -192,6 +197,8 @@ def test_the_pages_of_second_factors(visitors: Visitors, busy: Account) -> None:
 
 def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:
     page = visitors.page()
+    unproved = UserFactory.create(address_proved=False)
+    EmailAddress.objects.create(user=unproved, email=unproved.email, primary=True)
     addresses = [
         "/auth/login/",
         "/auth/password/reset/",
@@ -199,10 +206,12 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:
         "/auth/signup/",
         "/nowhere/",
         "/docs",
-        "/docs",
+        "/auth/confirm-email/",
+        "/auth/confirm-email/nothing/",
+        proofs_by_mail.confirmation_link(EmailAddress.objects.get(user=unproved)),
     ]
 
-    problems = [problem for address in addresses for problem in _problems(page, address)]
+    problems = [problem for address in addresses for problem in _problems(page, urlsplit(address).path)]
 
     assert not problems
 
