@@ -119,7 +119,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def on_authentication_error(
         self,
         request: HttpRequest,  # noqa: ARG002 -- allauth's signature
-        provider: Provider,  # noqa: ARG002
+        provider: Provider,  # noqa: ARG002 -- likewise
         error: str | None = None,
         exception: Exception | None = None,
         extra_context: dict[str, Any] | None = None,

@@ -79,7 +79,7 @@ class Quiet(WSGIRequestHandler):
 def main() -> None:
     django.setup()
     from django.core.management import call_command  # noqa: PLC0415 -- settings are there from now on
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 -- likewise
 
     call_command("migrate", verbosity=0)
     with make_server("127.0.0.1", PORT, get_wsgi_application(), Server, Quiet) as server:
