@@ -169,7 +169,7 @@ def test_what_is_no_address_makes_nobody(acme: Account, typed: str) -> None:
     assert User.objects.count() == before
 
 
-@pytest.mark.once
+@pytest.mark.once("wrong usage ends before the database is asked")
 @pytest.mark.parametrize(
     "words", [["member"], ["member", "add", "acme"], ["member", "role", "acme", "a@b.example", "x"]]
 )

@@ -6,8 +6,6 @@ from django.core.exceptions import ValidationError
 from accounts import addresses
 from accounts.names import validate_name
 
-pytestmark = pytest.mark.once
-
 REFUSED = {
     "victim@acme.example\nBcc: all@acme.example": "Line breaks",
     "victim@acme.example\r\n": "Line breaks",

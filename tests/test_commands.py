@@ -223,7 +223,7 @@ def test_prune_calls_deletes_no_young_call_by_an_instant_that_lies_ahead() -> No
     assert not AuditEntry.objects.exists()
 
 
-@pytest.mark.once
+@pytest.mark.once("wrong usage ends before the database is asked")
 def test_a_benchmark_that_there_is_not_is_wrong_usage() -> None:
     answer = subprocess.run([sys.executable, "-m", "benchmarks", "nosuch"], capture_output=True, text=True, check=False)
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.once
-
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 ROOMS = ("accounts", "apikeys", "auditlog", "benchmarks", "keyportal", "tests", "tools")

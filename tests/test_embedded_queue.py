@@ -9,10 +9,8 @@ from kombu.connection import Connection
 
 import keyportal.celery  # noqa: F401 -- makes our broker known to kombu
 
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),  # kombu's use of SQLAlchemy
-]
+# kombu's use of SQLAlchemy
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
 def _rows(file: Path) -> int:

@@ -170,7 +170,7 @@ def test_every_language_has_every_format(code: str) -> None:
     assert {name for name in vars(formats) if name.isupper()} == {name for name in vars(first) if name.isupper()}
 
 
-@pytest.mark.once
+@pytest.mark.once("reads the files of templates")
 def test_templates_name_formats_and_spell_none_out() -> None:
     texts = [file.read_text() for file in (project.BASE_DIR / "templates").rglob("*.*")]
     named = {name for text in texts for name in re.findall(r'(?:\{% instant \S+ |\|date:)"([^"]*)"', text)}

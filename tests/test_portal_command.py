@@ -14,8 +14,6 @@ import pytest
 
 from keyportal import installation, processes
 
-pytestmark = pytest.mark.once
-
 PORTAL = Path(__file__).resolve().parent.parent / "portal"
 SAY_ARGUMENTS = "import sys; print(sys.argv[1:])"
 

@@ -9,8 +9,6 @@ import redis
 from celery import Celery
 from django.core.cache.backends.redis import RedisCache
 
-pytestmark = pytest.mark.once
-
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 
 

@@ -5,8 +5,6 @@ from django.test import RequestFactory
 
 from keyportal.logs import RequestLogMiddleware
 
-pytestmark = pytest.mark.once
-
 
 @pytest.mark.parametrize(
     ("path", "logged"),

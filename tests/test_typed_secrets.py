@@ -20,7 +20,6 @@ KEPT = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("kind", secrets.Kind)
 @pytest.mark.parametrize("field", KEPT.values(), ids=KEPT)
 def test_a_text_that_is_kept_takes_no_secret(field: Field, kind: secrets.Kind) -> None:

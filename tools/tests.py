@@ -1,4 +1,8 @@
-"""`./portal test`: the tests on SQLite, then on PostgreSQL. Arguments go to both runs of pytest."""
+"""`./portal test`: the tests on SQLite, then on PostgreSQL. Arguments go to both runs of pytest.
+
+On PostgreSQL runs what could differ there: every test that uses the database, unless it drives a browser or says in a
+mark why one store is enough. `tests/once.py` chooses, and prints how many were left out and why.
+"""
 
 import os
 import subprocess
@@ -20,9 +24,7 @@ def run(store: str, arguments: list[str]) -> tuple[int, str]:
     """One run of pytest: its exit status, and that in words with the seconds it took."""
     began = time.monotonic()
     print(f"\n=== Tests on {STORES[store]} ===", flush=True)
-    # A page looks the same on either store, so browsers are started for the first alone; so is what has no store.
-    chosen = ["-m", "not browser and not once"] if store == "postgresql" and "-m" not in arguments else []
-    command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", *chosen, *arguments]
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", *arguments]
     status = subprocess.run(command, env={**os.environ, "STORE": store}, check=False).returncode
     words = {0: "passed", NOTHING_COLLECTED: "nothing to run"}.get(status, "FAILED")
     return status, f"{words} in {time.monotonic() - began:.0f} s"

@@ -17,7 +17,7 @@ from tests.factories import ApiKeyFactory
 from tests.gates import Answer, Connection, ThreadGate, ask, bearer
 from tests.gateways.servers import ProtectedApi, caddy, nginx
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once("gateways know nothing of the store")]
 
 Gateway = Callable[..., AbstractContextManager[int]]
 
