@@ -6,9 +6,9 @@ store; and tests that use the database and are marked `once("why another store c
 
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
-from xdist.workermanage import WorkerController
 
 NO_DATABASE, BROWSER = "without a database", "in a browser"
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
@@ -47,7 +47,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: WorkerController) -> None:
+def pytest_testnodedown(node: Any) -> None:
     _left_out.clear()
     _left_out.update(getattr(node, "workeroutput", {}).get(REPORT, {}))
 
