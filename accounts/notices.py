@@ -1,6 +1,6 @@
 """Notices in the portal: what concerns a person, told once, in the transaction of what it tells."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import connection
@@ -51,6 +51,15 @@ def tell(
 def told(*, kind: Notice.Kind, event: str) -> set[int]:
     """The users who have been told of this event."""
     return set(Notice.objects.filter(event=_event(kind, event)).values_list("user_id", flat=True))
+
+
+def told_of(*, kind: Notice.Kind, events: Collection[str]) -> dict[str, set[int]]:
+    """`told` of many events at once."""
+    found: dict[str, set[int]] = {event: set() for event in events}
+    rows = Notice.objects.filter(event__in=[_event(kind, event) for event in events])
+    for event, user_id in rows.values_list("event", "user_id"):
+        found[event.removeprefix(f"{kind}:")].add(user_id)
+    return found
 
 
 def is_over(*, account: Account, about: str, now: datetime) -> None:

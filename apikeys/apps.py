@@ -7,4 +7,4 @@ class ApiKeysConfig(AppConfig):
     verbose_name = _("API keys")
 
     def ready(self) -> None:
-        from apikeys import checks  # noqa: F401, PLC0415 -- registers itself, and needs the settings
+        from apikeys import checks, mails  # noqa: F401, PLC0415 -- register themselves, and need settings and models

@@ -18,7 +18,7 @@ from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys import demonstration_calls, secrets
 from apikeys.models import ApiKey
-from apikeys.operations import old_keys
+from apikeys.operations import reminders
 from auditlog import journal, origin
 from auditlog.actions import Action
 
@@ -77,7 +77,7 @@ def _fill(password: str, *, now: datetime) -> None:
     initech = _account("Initech", "initech", "America/Chicago", INITECH, password, by=operator, at=now - 301 * DAY)
     _live_acme(acme, now=now)
     _live_initech(initech, now=now)
-    old_keys.tell_of_old_keys(now=now)
+    reminders.remind(now=now)
 
 
 def _user(email: str, name: str, password: str, *, at: datetime, **fields: bool) -> User:

@@ -5,10 +5,10 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from apikeys.operations import old_keys
+from apikeys.operations import reminders
 
 
 @shared_task
-def tell_of_old_keys(**_newer: Any) -> None:
-    """Put "this key is old" behind the bells of those concerned; a second run finds them told."""
-    old_keys.tell_of_old_keys(now=timezone.now())
+def remind(**_newer: Any) -> None:
+    """Remind of keys that are due, by a notice and a mail; a second run finds everybody told."""
+    reminders.remind(now=timezone.now())

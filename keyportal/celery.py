@@ -19,7 +19,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 5.0, "options": {"expires": 5.0}},
     "prune-calls": {"task": "auditlog.tasks.prune_calls", "schedule": crontab(minute="17")},
-    "tell-of-old-keys": {"task": "apikeys.tasks.tell_of_old_keys", "schedule": crontab(minute="27")},
+    "remind": {"task": "apikeys.tasks.remind", "schedule": crontab(minute="27")},
     "prune-mails": {"task": "accounts.tasks.prune_mails", "schedule": crontab(minute="37", hour="3")},
     "prune-changes": {"task": "accounts.tasks.prune_changes", "schedule": crontab(minute="47")},
 }

@@ -18,7 +18,7 @@ from accounts.permissions import Role
 from apikeys import tasks
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
-from apikeys.operations.old_keys import tell_of_old_keys
+from apikeys.operations.reminders import remind
 from auditlog.models import AuditEntry
 from tests.factories import NOW, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import admin_of, path, signed_in
@@ -178,9 +178,9 @@ def test_from_180_days_super_admins_and_who_made_the_key_are_told() -> None:
     admin = SuperAdminFactory.create(account=key.account)
     MemberFactory.create(account=key.account)
 
-    tell_of_old_keys(now=NOW + 180 * DAY - timedelta(seconds=1))
+    remind(now=NOW + 180 * DAY - timedelta(seconds=1))
     before = _told(Notice.Kind.KEY_OLD)
-    tell_of_old_keys(now=NOW + 180 * DAY)
+    remind(now=NOW + 180 * DAY)
 
     assert before == set()
     assert _told(Notice.Kind.KEY_OLD) == {maker.user, admin.user}
@@ -190,7 +190,7 @@ def test_an_old_key_is_told_of_once_in_180_days_however_often_the_job_runs() -> 
     key = ApiKeyFactory.create()
 
     for days in (180, 181, 359, 360, 361):
-        tell_of_old_keys(now=NOW + days * DAY)
+        remind(now=NOW + days * DAY)
 
     told = Notice.objects.filter(user=admin_of(key).user).order_by("at")
     assert [notice.facts["days"] for notice in told] == [180, 360]
@@ -198,10 +198,10 @@ def test_an_old_key_is_told_of_once_in_180_days_however_often_the_job_runs() -> 
 
 def test_who_becomes_a_super_admin_later_is_told_too() -> None:
     key = ApiKeyFactory.create()
-    tell_of_old_keys(now=NOW + 180 * DAY)
+    remind(now=NOW + 180 * DAY)
     later = SuperAdminFactory.create(account=key.account)
 
-    tell_of_old_keys(now=NOW + 181 * DAY)
+    remind(now=NOW + 181 * DAY)
 
     assert _told(Notice.Kind.KEY_OLD) == {admin_of(key).user, later.user}
 
@@ -209,10 +209,10 @@ def test_who_becomes_a_super_admin_later_is_told_too() -> None:
 @pytest.mark.parametrize("change", [_rotate, _deactivate])
 def test_once_the_key_is_gone_nobody_need_read_that_it_is_old(change: Callable[[Account, By], None]) -> None:
     key = ApiKeyFactory.create()
-    tell_of_old_keys(now=NOW + 180 * DAY)
+    remind(now=NOW + 180 * DAY)
 
     change(key.account, admin_of(key))
-    tell_of_old_keys(now=NOW + 180 * DAY)
+    remind(now=NOW + 180 * DAY)
 
     assert not Notice.objects.unread().exists()
     assert Notice.objects.filter(kind=Notice.Kind.KEY_OLD).count() == 1
@@ -222,7 +222,7 @@ def test_once_the_key_is_gone_nobody_need_read_that_it_is_old(change: Callable[[
 def test_where_every_call_is_refused_no_key_is_called_old(state: str) -> None:
     ApiKeyFactory.create(account__state=state)
 
-    tell_of_old_keys(now=NOW + 180 * DAY)
+    remind(now=NOW + 180 * DAY)
 
     assert not Notice.objects.exists()
 
@@ -233,7 +233,7 @@ def test_many_jobs_at_once_tell_once() -> None:
 
     def run(_: int) -> None:
         try:
-            tell_of_old_keys(now=NOW + 180 * DAY)
+            remind(now=NOW + 180 * DAY)
         finally:
             connection.close()
 
@@ -246,7 +246,7 @@ def test_many_jobs_at_once_tell_once() -> None:
 def test_the_clock_finds_the_job() -> None:
     ApiKeyFactory.create(created_at=timezone.now() - 180 * DAY)
 
-    tasks.tell_of_old_keys(from_a_newer_release=1)
+    tasks.remind(from_a_newer_release=1)
 
     assert Notice.objects.get().kind == Notice.Kind.KEY_OLD
 
@@ -258,7 +258,7 @@ def test_the_clock_finds_the_job() -> None:
 def old_key() -> ApiKey:
     """Its one super admin has been told."""
     key = ApiKeyFactory.create()
-    tell_of_old_keys(now=NOW + 180 * DAY)
+    remind(now=NOW + 180 * DAY)
     return key
 
 

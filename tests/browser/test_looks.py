@@ -16,7 +16,7 @@ from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
-from apikeys.operations.old_keys import tell_of_old_keys
+from apikeys.operations.reminders import remind
 from auditlog.models import AuditEntry
 from tests.browser.conftest import Visitors
 from tests.factories import (
@@ -150,7 +150,7 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
 def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
     admin = busy.super_admins().get()
     page = visitors.page(admin)
-    tell_of_old_keys(now=timezone.now())
+    remind(now=timezone.now())
     addresses = [
         "/accounts/",
         "/notices/",
