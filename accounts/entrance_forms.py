@@ -1,20 +1,36 @@
 """allauth's forms in front of the portal, in the portal's words."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-from allauth.account.forms import LoginForm, ResetPasswordForm
+from allauth.account import forms
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-ADDRESS = _("E-mail address")
 
+class _InOurWords:
+    labels: ClassVar[dict[str, Promise]]
 
-class SignInForm(LoginForm):  # type: ignore[misc] # allauth has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = ADDRESS
+        for name, label in self.labels.items():
+            self.fields[name].label = label  # type: ignore[attr-defined] # of the form beside it
 
 
-class NewPasswordForm(ResetPasswordForm):  # type: ignore[misc] # allauth has no types
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["email"].label = ADDRESS
+class SignInForm(_InOurWords, forms.LoginForm):  # type: ignore[misc] # allauth has no types
+    labels: ClassVar = {"login": _("E-mail address"), "remember": _("Stay signed in for two weeks")}
+
+
+class ForgottenPasswordForm(_InOurWords, forms.ResetPasswordForm):  # type: ignore[misc] # likewise
+    labels: ClassVar = {"email": _("E-mail address")}
+
+
+class NewPasswordForm(_InOurWords, forms.ResetPasswordKeyForm):  # type: ignore[misc] # likewise
+    labels: ClassVar = {"password1": _("New password"), "password2": _("New password, again")}
+
+
+class ChangePasswordForm(_InOurWords, forms.ChangePasswordForm):  # type: ignore[misc] # likewise
+    labels: ClassVar = {
+        "oldpassword": _("Current password"),
+        "password1": _("New password"),
+        "password2": _("New password, again"),
+    }

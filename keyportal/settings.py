@@ -173,7 +173,9 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "accounts.entrance_forms.SignInForm",
-    "reset_password": "accounts.entrance_forms.NewPasswordForm",
+    "reset_password": "accounts.entrance_forms.ForgottenPasswordForm",
+    "reset_password_from_key": "accounts.entrance_forms.NewPasswordForm",
+    "change_password": "accounts.entrance_forms.ChangePasswordForm",
 }
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # invitations, links for passwords and the set-up link prove an address too
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
