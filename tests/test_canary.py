@@ -6,6 +6,8 @@ that remains: what the processes printed, the database, its files, mails, counts
 
 import base64
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.actors import SHELL
@@ -95,7 +97,12 @@ def hits(places: dict[str, bytes], canary: str) -> list[str]:
 def what_remains(*logs: Path) -> dict[str, bytes]:
     """Everything on disk and in the database, by where it lies."""
     files = [*logs, *write_ahead_log(), *(path for path in Path(settings.DATA_DIR).rglob("*") if path.is_file())]
-    return {str(path): path.read_bytes() for path in files} | database_dump()
+    return {str(path): content(path) for path in files} | database_dump()
+
+
+def content(path: Path) -> bytes:
+    """Read by another process: whoever closes a file lets go of all that they hold locked in it, as SQLite does."""
+    return subprocess.run(["/bin/cat", path], check=True, stdout=subprocess.PIPE).stdout
 
 
 def write_ahead_log() -> list[Path]:
@@ -199,3 +206,16 @@ def test_the_search_knows_the_secret_in_disguise(before: str) -> None:
     ]
 
     assert [text for text in disguises if not hits({"here": text.encode()}, canary)] == []
+
+
+@pytest.mark.once("PostgreSQL's locks are not in files")
+def test_the_search_lets_go_of_no_lock_in_the_store() -> None:
+    begin = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+
+    with transaction.atomic():
+        what_remains()
+        other = subprocess.run(
+            [sys.executable, "-c", begin, connection.settings_dict["NAME"]], check=False, capture_output=True, text=True
+        )
+
+    assert "database is locked" in other.stderr
