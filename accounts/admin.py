@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.urls import URLPattern, path
 
 from accounts import operator_pages
-from accounts.models import Account, Member, User
+from accounts.models import Account, Invitation, Member, OutgoingMail, User
 from auditlog.admin import ReadOnlyAdmin
 
 # What their pages change would pass the audit log by.
@@ -34,7 +34,7 @@ class AccountAdmin(ReadOnlyAdmin):
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    fields = ("email", "name", "time_zone", "is_staff", "is_active", "last_login", "created_at")
+    fields = ("email", "name", "language", "time_zone", "is_staff", "is_active", "last_login", "created_at")
     list_display = ("email", "name", "is_staff", "is_active", "last_login")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
@@ -43,6 +43,8 @@ class UserAdmin(ReadOnlyAdmin):
         return [
             path("add-operator/", operator_pages.add_operator, name="accounts_user_add_operator"),
             path("<int:pk>/remove-operator/", operator_pages.remove_operator, name="accounts_user_remove_operator"),
+            path("<int:pk>/deactivate/", operator_pages.deactivate, name="accounts_user_deactivate"),
+            path("<int:pk>/reactivate/", operator_pages.reactivate, name="accounts_user_reactivate"),
             *super().get_urls(),
         ]
 
@@ -53,3 +55,29 @@ class MemberAdmin(ReadOnlyAdmin):
     list_filter = ("role",)
     list_select_related = ("user", "account")
     search_fields = ("user__email", "account__slug")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """What its link is worked out from stays out: it would be one step nearer to somebody's place."""
+
+    fields = (
+        *("account", "email", "role", "invited_by", "created_at", "sent_at"),
+        *("expires_at", "accepted_at", "accepted_by", "withdrawn_at"),
+    )
+    list_display = ("email", "account", "role", "invited_by", "sent_at", "expires_at", "accepted_at", "withdrawn_at")
+    list_filter = ("role",)
+    list_select_related = ("account", "invited_by__user")
+    ordering = ("-sent_at",)
+    search_fields = ("email", "account__slug")
+
+
+@admin.register(OutgoingMail)
+class OutgoingMailAdmin(ReadOnlyAdmin):
+    """That a mail is owed or was sent, and why not. Its text is nowhere, and what it is written from is left out."""
+
+    fields = ("kind", "to", "created_at", "due_at", "attempts", "failure", "sent_at", "dropped_at")
+    list_display = ("to", "kind", "created_at", "due_at", "attempts", "failure", "sent_at", "dropped_at")
+    ordering = ("-created_at",)
+    search_fields = ("to",)
+    show_full_result_count = False

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from accounts import operations, operators
+from accounts import operations, operators, people
 from accounts.actors import Operator
 from accounts.forms import OperatorForm, PlanForm, ReasonForm
 from accounts.guards import is_recently_authenticated, proof_address
@@ -43,11 +44,13 @@ def plan(request: HttpRequest, pk: int) -> HttpResponse:
     initial = {"burst_limit": account.burst_limit, "daily_limit": account.daily_limit}
     form = PlanForm(request.POST or None, initial=initial)
     if form.is_valid():
-        operations.change_plan(account=account, by=_operator(request), now=timezone.now(), **form.cleaned_data)
+        operations.change_plan(account=account, by=operator_of(request), now=timezone.now(), **form.cleaned_data)
         messages.success(request, _("The plan is changed."))
         return redirect("admin:accounts_account_change", pk)
     says = _("The limits count from now on. Calls that were made today stay counted.")
-    return _page(request, account, form, title=_("Plan of %(account)s"), button=_("Change the plan"), says=says)
+    return operation_page(
+        request, account, form, title=_("Plan of %(account)s"), button=_("Change the plan"), says=says
+    )
 
 
 def _state_page(run: operations.ChangesState, *, title: Promise, button: Promise, says: Promise, done: Promise) -> View:
@@ -58,13 +61,13 @@ def _state_page(run: operations.ChangesState, *, title: Promise, button: Promise
         if form.is_valid():
             try:
                 # Commits, then waits until no gate can still judge by the old state (G1).
-                run(account=account, by=_operator(request), now=timezone.now(), **form.cleaned_data)
+                run(account=account, by=operator_of(request), now=timezone.now(), **form.cleaned_data)
             except operations.StateError as refusal:
                 form.add_error(None, str(refusal))
             else:
                 messages.success(request, str(done))
                 return redirect("admin:accounts_account_change", pk)
-        return _page(request, account, form, title=str(title), button=str(button), says=str(says))
+        return operation_page(request, account, form, title=str(title), button=str(button), says=str(says))
 
     return page
 
@@ -97,14 +100,14 @@ def add_operator(request: HttpRequest) -> HttpResponse:
     form = OperatorForm(request.POST or None, initial={"email": request.GET.get("email", "")[:254]})
     if form.is_valid():
         try:
-            person = operators.add_operator(by=_operator(request), now=timezone.now(), **form.cleaned_data)
+            person = operators.add_operator(by=operator_of(request), now=timezone.now(), **form.cleaned_data)
         except (operators.OperatorError, ValidationError) as refusal:
             form.add_error(None, refusal if isinstance(refusal, ValidationError) else str(refusal))
         else:
             messages.success(request, _added(person))
             return redirect("admin:accounts_user_change", person.pk)
     says = _("An operator looks after all accounts in these pages, and can add and remove operators.")
-    return _page(request, User(), form, title=_("Add an operator"), button=_("Add"), says=says)
+    return operation_page(request, User(), form, title=_("Add an operator"), button=_("Add"), says=says)
 
 
 def _added(person: User) -> str:
@@ -121,36 +124,74 @@ def remove_operator(request: HttpRequest, pk: int) -> HttpResponse:
     form = forms.Form(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            operators.remove_operator(email=person.email, by=_operator(request), now=timezone.now())
+            operators.remove_operator(email=person.email, by=operator_of(request), now=timezone.now())
         except operators.OperatorError as refusal:
             form.add_error(None, str(refusal))
         else:
             messages.success(request, _("%(email)s is no operator any more.") % {"email": person.email})
             return redirect("admin:accounts_user_changelist")
     says = _("From their next request on they cannot open these pages. Their places in accounts stay.")
-    return _page(request, person, form, title=_("Remove the operator %(person)s"), button=_("Remove"), says=says)
+    return operation_page(
+        request, person, form, title=_("Remove the operator %(person)s"), button=_("Remove"), says=says
+    )
 
 
-def _page(
-    request: HttpRequest, about: Account | User, form: forms.Form, *, title: str, button: str, says: str
+def _standing_page(
+    run: people.ChangesStanding, *, title: Promise, button: Promise, says: Promise, done: Promise
+) -> View:
+    @operators_alone
+    def page(request: HttpRequest, pk: int) -> HttpResponse:
+        person = get_object_or_404(User, pk=pk)
+        form = ReasonForm(request.POST or None)
+        if form.is_valid():
+            try:
+                run(user=person, by=operator_of(request), now=timezone.now(), **form.cleaned_data)
+            except (operations.PeopleError, operators.OperatorError) as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                messages.success(request, str(done))
+                return redirect("admin:accounts_user_change", pk)
+        return operation_page(request, person, form, title=str(title), button=str(button), says=str(says))
+
+    return page
+
+
+deactivate = _standing_page(
+    people.deactivate,
+    title=gettext_lazy("Switch the sign-in of %(person)s off"),
+    button=gettext_lazy("Switch off"),
+    says=gettext_lazy("They are signed out everywhere at once, and cannot sign in. Their places in accounts stay."),
+    done=gettext_lazy("The sign-in is switched off; every session is ended."),
+)
+reactivate = _standing_page(
+    people.reactivate,
+    title=gettext_lazy("Switch the sign-in of %(person)s on again"),
+    button=gettext_lazy("Switch on"),
+    says=gettext_lazy("They sign in as before, with the roles that they have in their accounts."),
+    done=gettext_lazy("They may sign in again."),
+)
+
+
+def operation_page(
+    request: HttpRequest, about: Model, form: forms.Form, *, title: str, button: str, says: str
 ) -> HttpResponse:
     opts = about._meta
     context = {
         **admin.site.each_context(request),
-        "title": title % {"account": about, "person": about},
+        "title": title % {"account": about, "person": about, "app": about},
         "button": button,
         "says": says,
         "form": form,
         "about": about,
         "opts": opts,
-        "back": reverse(f"admin:accounts_{opts.model_name}_changelist")
-        if about.pk is None
-        else reverse(f"admin:accounts_{opts.model_name}_change", args=[about.pk]),
+        "back": reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+        if about._state.adding  # noqa: SLF001 -- documented API
+        else reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[about.pk]),
     }
     return render(request, "admin/accounts/operation.html", context, status=400 if form.errors else 200)
 
 
-def _operator(request: HttpRequest) -> Operator:
+def operator_of(request: HttpRequest) -> Operator:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return Operator(request.user)

@@ -37,6 +37,8 @@ class Action(TextChoices):
     MEMBER_LEFT = "member.left", _("left the account")
     MEMBER_ASKED_FOR_KEY = "member.asked_for_key", _("asked for access to the API key")
     MEMBER_REQUEST_DISMISSED = "member.request_dismissed", _("dismissed a request for access")
+    PERSON_DEACTIVATED = "member.deactivated", _("switched a person’s sign-in off")
+    PERSON_REACTIVATED = "member.reactivated", _("switched a person’s sign-in on again")
     OPERATOR_ADDED = "operator.added", _("added an operator")
     OPERATOR_REMOVED = "operator.removed", _("removed an operator")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
