@@ -1,8 +1,10 @@
-"""API keys across accounts, for operators: that they exist, never their secrets."""
+"""Credentials across accounts, for operators: that they exist, never their secrets; and which apps can be connected."""
 
 from django.contrib import admin
+from django.urls import URLPattern, path
 
-from apikeys.models import ApiKey
+from apikeys import operator_pages
+from apikeys.models import ApiKey, ConnectedApp
 from auditlog.admin import ReadOnlyAdmin
 
 
@@ -22,3 +24,19 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_filter = ("end",)
     list_select_related = ("account",)
     search_fields = ("account__slug",)
+
+
+@admin.register(ConnectedApp)
+class ConnectedAppAdmin(ReadOnlyAdmin):
+    fields = ("name", "client_id", "redirect_uris", "scopes", "registered_at", "withdrawn_at")
+    list_display = ("name", "client_id", "registered_at", "withdrawn_at")
+    ordering = ("name",)
+    search_fields = ("name",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("register/", operator_pages.register, name="apikeys_connectedapp_register"),
+            path("<int:pk>/edit/", operator_pages.change, name="apikeys_connectedapp_edit"),
+            path("<int:pk>/withdraw/", operator_pages.withdraw, name="apikeys_connectedapp_withdraw"),
+            *super().get_urls(),
+        ]

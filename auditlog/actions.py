@@ -9,6 +9,7 @@ class Category(TextChoices):
     API_KEY = "api_key", _("API key")
     ACCOUNT = "account", _("Account")
     MEMBER = "member", _("Members")
+    CONNECTED_APP = "connected_app", _("Connected apps")
     OPERATOR = "operator", _("Operators")
     SIGN_IN = "sign_in", _("Sign-in")
 
@@ -39,6 +40,9 @@ class Action(TextChoices):
     MEMBER_REQUEST_DISMISSED = "member.request_dismissed", _("dismissed a request for access")
     PERSON_DEACTIVATED = "member.deactivated", _("switched a person’s sign-in off")
     PERSON_REACTIVATED = "member.reactivated", _("switched a person’s sign-in on again")
+    CONNECTED_APP_REGISTERED = "connected_app.registered", _("registered an app")
+    CONNECTED_APP_CHANGED = "connected_app.changed", _("changed what is registered of an app")
+    CONNECTED_APP_WITHDRAWN = "connected_app.withdrawn", _("withdrew an app")
     OPERATOR_ADDED = "operator.added", _("added an operator")
     OPERATOR_REMOVED = "operator.removed", _("removed an operator")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
@@ -63,6 +67,11 @@ class Action(TextChoices):
 def every_action() -> list[tuple[str, Promise]]:
     """The vocabulary, for the column: as a function, so that a new word needs no migration."""
     return [(action.value, action.label) for action in Action]
+
+
+def every_category() -> list[tuple[str, Promise]]:
+    """As `every_action`."""
+    return [(category.value, category.label) for category in Category]
 
 
 class Outcome(TextChoices):

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
-from auditlog.actions import Category, Outcome, every_action
+from auditlog.actions import Outcome, every_action, every_category
 
 
 class AuditEntry(models.Model):
@@ -15,7 +15,7 @@ class AuditEntry(models.Model):
 
     account_id = models.BigIntegerField(null=True)  # null: concerns no account, or all of them
     at = models.DateTimeField()
-    category = models.CharField(max_length=32, choices=Category)
+    category = models.CharField(max_length=32, choices=every_category)
     action = models.CharField(max_length=64, choices=every_action)
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.DONE)
     reason = models.CharField(max_length=200, blank=True)  # of a refusal, or why an operator did it; for people

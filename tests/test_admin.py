@@ -1,16 +1,27 @@
 """The operators' admin: both logs and all accounts to read, no secret, no way around the portal's sign-in."""
 
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.contrib.sessions.models import Session
+from django.core.serializers import serialize
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import invitations
+from accounts.actors import SHELL
+from accounts.models import Invitation, User
+from accounts.permissions import Role
 from apikeys import secrets
-from tests.factories import PASSWORD, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory, UserFactory
+from apikeys.models import ApiKey
+from apikeys.operations import api_keys, connected_apps
+from tests.factories import PASSWORD, ApiKeyFactory, CallFactory, SuperAdminFactory, UserFactory
+from tests.visitors import admin_of
 
 pytestmark = pytest.mark.django_db
 
@@ -95,10 +106,58 @@ def test_no_page_about_a_key_holds_its_secret_digest_or_ciphertext(operator: Cli
             assert hidden not in text
 
 
-def test_nothing_can_be_changed_past_the_operations(operator: Client) -> None:
-    member = MemberFactory.create()
+@pytest.fixture
+def everything() -> list[Model]:
+    """A row of every kind that the pages show."""
+    key = ApiKeyFactory.create()
+    api_keys.show_api_key(account=key.account, by=admin_of(key), now=timezone.now())
+    invitations.invite(
+        account=key.account, email="guest@acme.example", role=Role.MEMBER, by=admin_of(key), now=timezone.now()
+    )
+    CallFactory.create(account_id=key.account_id, credential_id=key.pk)
+    connected_apps.register(
+        name="Salesforce", redirect_uris=["https://a.example/"], scopes=["oauth"], by=SHELL, now=timezone.now()
+    )
+    return [model._default_manager.latest("pk") for model in admin.site._registry]  # noqa: SLF001 -- whatever is registered
 
-    for verb in ("change", "delete"):
-        url = reverse(f"admin:accounts_member_{verb}", args=[member.pk])
-        assert operator.post(url, {"role": "super_admin", "post": "yes"}).status_code == 403
-    assert operator.get(reverse("admin:accounts_account_add")).status_code == 403
+
+def _pages(row: Model) -> list[str]:
+    name = row._meta.label_lower.replace(".", "_")
+    return [reverse(f"admin:{name}_{page}", args=[row.pk]) for page in ("change", "history", "delete")]
+
+
+def test_every_row_can_be_looked_at(everything: list[Model], operator: Client) -> None:
+    assert [operator.get(_pages(row)[0]).status_code for row in everything] == [200] * len(everything)
+
+
+def test_no_row_is_added_changed_or_deleted_past_the_operations(everything: list[Model], operator: Client) -> None:
+    before = serialize("json", everything)
+
+    for row in everything:
+        change, _history, delete = _pages(row)
+        listed = change.removesuffix(f"{quote(str(row.pk))}/change/")
+        data = {"post": "yes", "action": "delete_selected", "_selected_action": row.pk, "role": "super_admin"}
+        statuses = [operator.post(page, data).status_code for page in (change, delete, f"{listed}add/")]
+        assert statuses == [403, 403, 403], row
+        operator.post(listed, data)
+
+    for row in everything:
+        row.refresh_from_db()
+    assert serialize("json", everything) == before
+
+
+def test_no_page_shows_what_opens_something(everything: list[Model], operator: Client) -> None:
+    """Secrets, what they are kept as, and what links are worked out from."""
+    key, invitation = ApiKey.objects.get(), Invitation.objects.get()
+    hidden = [
+        *(key.secret(), bytes(key.digest).hex(), str(bytes(key.digest)), bytes(key.sealed_secret).hex()),
+        *(str(bytes(key.sealed_secret)), invitations.token_of(invitation.issue), str(invitation.issue)),
+        *(str(bytes(invitation.token_digest)), User.objects.order_by("pk")[0].password),
+        *Session.objects.values_list("session_key", flat=True),
+    ]
+
+    for row in everything:
+        listed = f"{row._meta.label_lower.replace('.', '_')}_changelist"
+        for page in (reverse(f"admin:{listed}"), *_pages(row)[:2]):
+            text = unescape(operator.get(page).content.decode())
+            assert [text.count(one) for one in hidden] == [0] * len(hidden), page

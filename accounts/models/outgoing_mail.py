@@ -39,4 +39,4 @@ class OutgoingMail(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.about}"
+        return f"{self.kind} to {self.to}"
