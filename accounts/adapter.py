@@ -9,6 +9,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.core.exceptions import ReauthenticationRequired
+from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
@@ -25,10 +26,17 @@ from accounts import guards, operations, proofs_by_mail, sealing, second_factors
 from accounts.models import User
 from auditlog import origin
 from auditlog.actions import Action, Outcome
+from auditlog.callers import network
 
 SECOND_FACTOR = "keyportal/second-factor/1"  # what TOTP secrets and seeds of recovery codes are sealed for
 # A browser drops tabs and line ends from an address and reads a backslash as a slash; two slashes begin a host.
 _PATH_HERE = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
+
+
+def _from_anywhere(credentials: dict[str, Any]) -> dict[str, str]:
+    """The limit of failures with what was typed, wherever that was."""
+    typed = str(credentials.get("email") or "").lower()
+    return {"app": "allauth.account", "action": "login_failed_anywhere", "key": typed}
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -41,7 +49,26 @@ class AccountAdapter(DefaultAccountAdapter):
         through: dict[str, Any] = {"through": settings.OIDC_NAME} if guards.came_through_provider(request) else {}
         operations.note(Action.SIGN_IN_SUCCEEDED, user=user, now=timezone.now(), **through)
 
-    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:  # noqa: ARG002 -- allauth's signature
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Within the limits? allauth's counts what was typed in one network, ours what was typed anywhere.
+
+        So a stranger keeps somebody from signing in only in the stranger's own network, or with fifty guesses an hour.
+        """
+        super().pre_authenticate(request, **credentials)
+        if not ratelimit.consume(request, dry_run=True, **_from_anywhere(credentials)):
+            raise self.validation_error("too_many_login_attempts")
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        key: str = super()._get_login_attempts_cache_key(request, **credentials)
+        return f"{key} {network(origin.current.get().address)}"
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        """After a new password by a mailed link."""
+        super()._delete_login_attempts_cached_email(request, **credentials)
+        ratelimit.clear(request, **_from_anywhere(credentials))
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        ratelimit.consume(request, **_from_anywhere(credentials))
         email = credentials.get("email") or ""
         operations.note_failed_sign_in(email=email, reason=_("Wrong password."), now=timezone.now())
 

@@ -190,7 +190,8 @@ RECENT_AUTHENTICATION_SECONDS = 300
 # changes nothing. Codes of second factors count as `login_failed` of their person.
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
-    "login_failed": "10/m/ip,5/5m/key",
+    "login_failed": "10/m/ip,5/5m/key",  # by what was typed in one network
+    "login_failed_anywhere": "50/h/key",
     "reset_password": "20/m/ip,5/m/key",
     "reset_password_from_key": "20/m/ip",
     "change_password": "5/m/user",

@@ -1,8 +1,11 @@
 """Signing in and out: attempts are limited without telling who is known here, and sessions can be ended from afar."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from django.test import Client
 
+from accounts import proofs_by_mail
 from accounts.models import Member
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
@@ -43,6 +46,38 @@ def test_locked_out_the_right_password_opens_nothing() -> None:
         _attempt(member.user.email, "wrong", address=f"198.51.100.{n}")
 
     assert "Too many failed login attempts" in _attempt(member.user.email, PASSWORD)[1]
+
+
+def test_a_stranger_elsewhere_keeps_nobody_from_signing_in() -> None:
+    member = MemberFactory.create()
+    for n in range(9):
+        _attempt(member.user.email, "wrong", address=f"203.0.113.{n}")
+
+    assert "Too many failed login attempts" in _attempt(member.user.email, PASSWORD, address="203.0.113.99")[1]
+    assert _attempt(member.user.email, PASSWORD)[0] == 302
+
+
+def test_fifty_failures_from_anywhere_lock_the_address_out_whether_it_is_known_or_not() -> None:
+    member = MemberFactory.create()
+    addresses = [member.user.email, NOBODY]
+    answers = [[_attempt(email, "wrong", address=f"10.{n}.0.1") for n in range(51)] for email in addresses]
+
+    assert answers[0] == answers[1]
+    assert "Too many failed login attempts" in answers[0][50][1]
+    assert "Too many failed login attempts" not in answers[0][49][1]
+    assert "Too many failed login attempts" in _attempt(member.user.email, PASSWORD)[1]
+
+
+def test_a_new_password_by_a_mailed_link_ends_the_lock() -> None:
+    member = MemberFactory.create()
+    for n in range(51):
+        _attempt(member.user.email, "wrong", address=f"10.{n}.0.1")
+    client = Client(REMOTE_ADDR="198.51.100.7")
+    form = client.get(urlsplit(proofs_by_mail.new_password_link(member.user)).path).headers["Location"]
+
+    client.post(form, {"password1": "another long horse battery", "password2": "another long horse battery"})
+
+    assert _attempt(member.user.email, "another long horse battery")[0] == 302
 
 
 def test_ten_failures_from_one_network_address_are_enough() -> None:

@@ -481,7 +481,7 @@ def test_a_provider_that_hangs_on_the_way_back_is_said(ada: Member, provider: Pr
 def test_another_issuers_discovery_document_is_refused(ada: Member, settings: Settings, client: Client) -> None:
     settings.OIDC_ISSUER = settings.OIDC_ISSUER.replace("127.0.0.1", "localhost")
 
-    assert client.post(BUTTON).status_code in {502, 503}
+    assert client.post(BUTTON).status_code == 502
 
 
 def test_the_provider_is_asked_for_one_place_thirty_times_a_minute(ada: Member, client: Client) -> None:

@@ -22,7 +22,7 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 settings.configure(
     SECRET_KEY="x" * 50,
-    ALLOWED_HOSTS=["127.0.0.1"],
+    ALLOWED_HOSTS=["127.0.0.1", "localhost"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": STORE, "OPTIONS": {"timeout": 20}}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=[

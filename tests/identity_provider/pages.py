@@ -32,7 +32,7 @@ class Validator(OAuth2Validator):
         changed = {name: MISCHIEF[name] for name in ("aud", "nonce") if name in MISCHIEF}
         token: str = super().finalize_id_token(id_token | changed, *args, **kwargs)
         head, body, signature = token.split(".")
-        return f"{head}.{body}.{signature[::-1]}" if MISCHIEF.get("forged") else token
+        return f"{head}.{body}.{'A' * len(signature)}" if MISCHIEF.get("forged") else token
 
     def get_userinfo_claims(self, request: Any) -> dict[str, Any]:
         claims: dict[str, Any] = super().get_userinfo_claims(request)
