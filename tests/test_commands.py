@@ -252,6 +252,7 @@ def test_single_sign_on_disconnect_refuses_who_is_not_connected_and_who_is_nobod
             run("single_sign_on", "disconnect", email)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_second_factor_remove_takes_all_of_them_away_and_says_by_whom() -> None:
     member = SuperAdminFactory.create()
     add_app(member.user)

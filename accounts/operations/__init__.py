@@ -1,0 +1,63 @@
+"""What changes accounts and their people."""
+
+from accounts.operations.accounts import (
+    ChangesState,
+    StateError,
+    change_plan,
+    close_account,
+    create_account,
+    reopen_account,
+    suspend_account,
+)
+from accounts.operations.members import (
+    AlreadyMemberError,
+    LastSuperAdminError,
+    NotAllowedError,
+    NotAMemberError,
+    PeopleError,
+    add_member,
+    change_role,
+    join,
+    leave,
+    refusal_is_entry,
+    remove,
+    require_manager,
+)
+from accounts.operations.sign_in import (
+    MAILED,
+    SIGN_IN_MAIL,
+    note,
+    note_failed_sign_in,
+    prove_address,
+    remove_second_factors,
+    save_profile,
+)
+
+__all__ = [
+    "MAILED",
+    "SIGN_IN_MAIL",
+    "AlreadyMemberError",
+    "ChangesState",
+    "LastSuperAdminError",
+    "NotAMemberError",
+    "NotAllowedError",
+    "PeopleError",
+    "StateError",
+    "add_member",
+    "change_plan",
+    "change_role",
+    "close_account",
+    "create_account",
+    "join",
+    "leave",
+    "note",
+    "note_failed_sign_in",
+    "prove_address",
+    "refusal_is_entry",
+    "remove",
+    "remove_second_factors",
+    "reopen_account",
+    "require_manager",
+    "save_profile",
+    "suspend_account",
+]
