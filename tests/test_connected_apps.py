@@ -1,6 +1,7 @@
 """Operators register apps that accounts can connect: where they may be sent back to, letter by letter, and for what."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -22,9 +23,15 @@ CALLBACK = "https://app.example.com/callback"
 TYPED = {"name": "Salesforce", "redirect_uris": CALLBACK, "scopes": "contacts.read\r\noauth\r\n"}
 
 
-def _register(**changed: object) -> ConnectedApp:
-    said = {"name": "Salesforce", "redirect_uris": [CALLBACK], "scopes": ["contacts.read"], "by": SHELL, "now": NOW}
-    return connected_apps.register(**{**said, **changed})  # type: ignore[arg-type]
+def _register(**changed: Any) -> ConnectedApp:
+    said: dict[str, Any] = {
+        "name": "Salesforce",
+        "redirect_uris": [CALLBACK],
+        "scopes": ["contacts.read"],
+        "by": SHELL,
+        "now": NOW,
+    }
+    return connected_apps.register(**said | changed)
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ def test_a_registered_app_has_a_client_id_of_ours_and_no_secret() -> None:
         {"scopes": [f"scope{n}" for n in range(101)]},
     ],
 )
-def test_what_is_not_valid_registers_nothing(changed: dict[str, object]) -> None:
+def test_what_is_not_valid_registers_nothing(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _register(**changed)
 
