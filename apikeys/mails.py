@@ -11,6 +11,7 @@ from accounts import outbox
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys.models import ApiKey
+from apikeys.models.api_key import ROTATE_AFTER
 from apikeys.operations import reminders
 from auditlog import usage
 
@@ -38,6 +39,7 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | 
         "key": key,
         "account": member.account,
         "days": days,
+        "next_days": (int(cycle) + 1) * ROTATE_AFTER.days,
         "may_rotate": member.may(Permission.MANAGE_API_KEY),
         "super_admins": member.account.super_admins(),
         "callers": callers[:CALLERS_NAMED],

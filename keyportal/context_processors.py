@@ -10,6 +10,7 @@ def portal(request: HttpRequest) -> dict[str, object]:
     return {
         "single_sign_on": settings.OIDC_NAME,
         "demo": settings.DEMO,
+        "mail_is_kept": settings.MAIL_IS_KEPT,
         "site_origin": settings.SITE_ORIGIN,
         "theme": chosen_theme(request),
     }

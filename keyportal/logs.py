@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 # What follows opens a door by itself, for whoever reads it in time.
-_LINKS = re.compile(r"^/(invitations|set-up|auth/password/reset/key|auth/email/change|auth/confirm-email)/[^/]+")
+_LINKS = re.compile(
+    r"(^|https?://[^/\s]+)/(invitations|set-up|auth/password/reset/key|auth/email/change|auth/confirm-email)/[^/\s\"<]+"
+)
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -36,13 +38,17 @@ def _masked(value: Any) -> Any:
     return secrets.mask(str(value))
 
 
+def without_tokens(text: str) -> str:
+    """An address, or a text with addresses, whose links open no door any more."""
+    return _LINKS.sub(r"\1/\2/…", text)
+
+
 class RequestLogMiddleware(RequestMiddleware):
     """One line when a request starts and one when it ends: method and path. Queries and links' tokens stay out."""
 
     @staticmethod
     def format_request(request: "HttpRequest") -> str:
-        path = _LINKS.sub(r"/\1/…", request.path)
-        return f"{request.method} {path}"
+        return f"{request.method} {without_tokens(request.path)}"
 
     @classmethod
     def bind_ip(cls, request: "HttpRequest") -> None:

@@ -232,6 +232,7 @@ EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="keyportal.mail.EmlFileBackend"
 if env.str("EMAIL_URL", default=""):
     globals().update(env.email_url("EMAIL_URL"))
 ANYMAIL = {name.removeprefix("ANYMAIL_"): value for name, value in os.environ.items() if name.startswith("ANYMAIL_")}
+MAIL_IS_KEPT = EMAIL_BACKEND == "keyportal.mail.EmlFileBackend"  # as files, which /mail/ shows
 EMAIL_TIMEOUT = 30  # seconds a mail server may keep silent; well below the outbox's lease
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"KeyPortal <no-reply@{_origin.hostname}>")
 

@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from accounts import address_pages, invitation_pages, notice_pages, setup, single_sign_on_pages
 from accounts import views as people
-from keyportal import health
+from keyportal import health, mail_pages
 
 handler400 = "keyportal.errors.bad_request"
 handler403 = "keyportal.errors.forbidden"
@@ -19,6 +19,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notices/", notice_pages.page, name="notices"),
     path("notices/read/", notice_pages.mark_read, name="notices-read"),
     path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
+    path("mail/", mail_pages.mails, name="mails"),
+    path("mail/<str:name>/", mail_pages.mail, name="mail"),
     path("theme/", people.theme, name="theme"),
     path("auth/email/", address_pages.page, name="account_email"),  # before allauth's, which keeps several
     path("auth/email/change/<str:token>/", address_pages.change, name="new-address"),

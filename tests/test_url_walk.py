@@ -57,6 +57,8 @@ ELSEWHERE = {
         "notices-read",
         "notice-read",
         "no-proof",
+        "mails",
+        "mail",
         "new-address",
         "single-sign-on",
         "single-sign-on-callback",

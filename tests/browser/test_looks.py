@@ -1,6 +1,7 @@
 """Every page in both themes: no accessibility violation, nothing wider than a phone, no complaint of the browser."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,10 +11,12 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
+from pytest_django import Settings
 
 from accounts import access_requests, invitations, proofs_by_mail, setup
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
+from accounts.tasks import send_mails
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
 from apikeys.operations.reminders import remind
@@ -145,6 +148,21 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
 
     visitors.complaints.clear()  # axe reads the admin's style sheets by a style of its own, which the policy refuses
     assert not problems
+
+
+def test_the_pages_of_kept_mails(visitors: Visitors, busy: Account, settings: Settings, tmp_path: Path) -> None:
+    settings.EMAIL_BACKEND, settings.MAIL_IS_KEPT, settings.MAIL_DIR = "keyportal.mail.EmlFileBackend", True, tmp_path
+    operator = busy.super_admins().get()
+    User.objects.filter(pk=operator.user_id).update(is_staff=True)
+    page = visitors.page(operator)
+    empty = _problems(page, "/mail/")
+    remind(now=timezone.now())
+    send_mails()
+
+    addresses = ["/mail/", *(f"/mail/{file.stem}/" for file in tmp_path.iterdir())]
+
+    assert len(addresses) > 1
+    assert not [*empty, *(problem for address in addresses for problem in _problems(page, address))]
 
 
 def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
