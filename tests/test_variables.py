@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from keyportal import variables
 from tests.clients.server import ROOT
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.once("reads variables, not the store")
 
 WHOLE = {"OIDC_ISSUER": "https://login.example.com", "OIDC_CLIENT_ID": "portal", "OIDC_CLIENT_SECRET": "hush"}
 
