@@ -5,6 +5,8 @@ from datetime import datetime
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts import outbox
@@ -12,10 +14,19 @@ from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys.models import ApiKey
 from apikeys.models.api_key import ROTATE_AFTER
-from apikeys.operations import reminders
+from apikeys.operations import reminders, word_of_changes
 from auditlog import usage
+from auditlog.actions import Action
+from auditlog.models import AuditEntry
+from auditlog.words import browser
 
 CALLERS_NAMED = 5
+CHANGES: dict[str, Promise] = {
+    Action.API_KEY_CREATED: _("%(account)s: an API key was created"),
+    Action.API_KEY_VIEWED: _("%(account)s: the API key was shown from a new place"),
+    Action.API_KEY_ROTATED: _("%(account)s: the API key was rotated"),
+    Action.API_KEY_DEACTIVATED: _("%(account)s: the API key was deactivated"),
+}
 
 
 @outbox.composes(reminders.MAIL)
@@ -48,3 +59,28 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | 
     }
     subject %= {"account": member.account, "days": days}
     return outbox.write(mail, subject=subject, template="rotation_due", context=context)
+
+
+@outbox.composes(word_of_changes.MAIL)
+def key_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+    """What was done to a key, by whom, when and from where; not for who has left since."""
+    entry_id, user_id = mail.about.split(":")
+    entry = AuditEntry.objects.get(pk=entry_id)
+    key = ApiKey.objects.select_related("account").get(pk=entry.target_id)
+    account = key.account
+    if not account.members.active().filter(user_id=user_id).exists():
+        return None
+    by_operators = entry.actor_kind == "operator"
+    page = "apikeys:api-key" if entry.action == Action.API_KEY_DEACTIVATED else "apikeys:api-key-deactivate"
+    context = {
+        "entry": entry,
+        "key": key,
+        "account": account,
+        "who": _("The people who run this portal") if by_operators else entry.actor_name,
+        "by_operators": by_operators,
+        "browser": browser(entry.user_agent),
+        "did_it": entry.actor_id == int(user_id),
+        "link": f"{settings.SITE_ORIGIN}{reverse(page, args=[account.slug])}",
+    }
+    subject = str(CHANGES[entry.action]) % {"account": account}
+    return outbox.write(mail, subject=subject, template="key_changed", context=context)

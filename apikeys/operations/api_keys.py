@@ -21,8 +21,10 @@ from accounts.permissions import Permission
 from accounts.sealing import UnsealError
 from apikeys import secrets
 from apikeys.models import ApiKey
+from apikeys.operations import word_of_changes
 from auditlog import journal
 from auditlog.actions import Action
+from auditlog.models import AuditEntry
 
 
 class RefusedError(Exception):
@@ -75,8 +77,8 @@ def create_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
                 _("This account has an active API key already, ending in %(last4)s.") % {"last4": active.last4}
             )
         issued = _issue(account=account, by=by, now=now)
-        journal.record(Action.API_KEY_CREATED, of=account, by=by, target=issued.key, at=now)
-        _tell_others(Notice.Kind.KEY_CREATED, issued.key, people=issued.key.people_concerned(), by=by, now=now)
+        entry = journal.record(Action.API_KEY_CREATED, of=account, by=by, target=issued.key, at=now)
+        _tell(Notice.Kind.KEY_CREATED, entry, issued.key, people=issued.key.people_concerned(), by=by, now=now)
         revisions.take(account=account, now=now)
     return issued
 
@@ -92,7 +94,9 @@ def show_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
         with _outermost():
             _lock(account, by)
             key = _active(account)
-            journal.record(Action.API_KEY_VIEWED, of=account, by=by, target=key, at=now)
+            entry = journal.record(Action.API_KEY_VIEWED, of=account, by=by, target=key, at=now)
+            if word_of_changes.is_from_elsewhere(entry):
+                word_of_changes.owe(entry, people=key.people_concerned(), now=now)
         return IssuedKey(key, key.secret())
 
 
@@ -109,9 +113,9 @@ def rotate_api_key(*, account: Account, generation: int | None, by: By, now: dat
         old = _current(account, generation)
         old.deactivate(at=now, by=as_member(by), end=ApiKey.End.ROTATED)
         issued = _issue(account=account, by=by, now=now)
-        journal.record(Action.API_KEY_ROTATED, of=account, by=by, target=issued.key, at=now, replaced=old.last4)
+        entry = journal.record(Action.API_KEY_ROTATED, of=account, by=by, target=issued.key, at=now, replaced=old.last4)
         notices.is_over(account=account, about=str(old.id), now=now)
-        _tell_others(Notice.Kind.KEY_ROTATED, issued.key, people=old.people_concerned(), by=by, now=now)
+        _tell(Notice.Kind.KEY_ROTATED, entry, issued.key, people=old.people_concerned(), by=by, now=now)
         revisions.take(account=account, now=now)
     settle(old)
     return issued
@@ -129,9 +133,9 @@ def deactivate_api_key(*, account: Account, generation: int | None, by: By, now:
         _lock(account, by)
         key = _current(account, generation)
         key.deactivate(at=now, by=as_member(by), end=ApiKey.End.DEACTIVATED)
-        journal.record(Action.API_KEY_DEACTIVATED, of=account, by=by, target=key, at=now)
+        entry = journal.record(Action.API_KEY_DEACTIVATED, of=account, by=by, target=key, at=now)
         notices.is_over(account=account, about=str(key.id), now=now)
-        _tell_others(Notice.Kind.KEY_DEACTIVATED, key, people=key.people_concerned(), by=by, now=now)
+        _tell(Notice.Kind.KEY_DEACTIVATED, entry, key, people=key.people_concerned(), by=by, now=now)
         revisions.take(account=account, now=now)
     settle(key)
     return key
@@ -182,8 +186,9 @@ def _issue(*, account: Account, by: By, now: datetime) -> IssuedKey:
     return IssuedKey(key, secret)
 
 
-def _tell_others(kind: Notice.Kind, key: ApiKey, *, people: set[int], by: By, now: datetime) -> None:
-    """A notice to each of these people but the one who did it."""
+def _tell(kind: Notice.Kind, entry: AuditEntry, key: ApiKey, *, people: set[int], by: By, now: datetime) -> None:
+    """A mail to each of these people, and a notice to each but the one who did it."""
+    word_of_changes.owe(entry, people=people, now=now)
     others = people - {by.actor.user_id}
     facts = {"who": by.actor.name, "last4": key.last4}
     notices.tell(others, kind=kind, event=str(key.id), account=key.account, now=now, **facts)

@@ -1,0 +1,25 @@
+"""Word by mail of what was done to a key: to everybody concerned, so also to the one in whose name it was done."""
+
+from datetime import datetime, timedelta
+
+from accounts import outbox
+from accounts.models import User
+from auditlog.actions import Outcome
+from auditlog.callers import network
+from auditlog.models import AuditEntry
+
+MAIL = "apikeys.key_changed"
+REMEMBERED_FOR = timedelta(days=180)  # a network from which nothing came for longer is new again
+
+
+def owe(entry: AuditEntry, *, people: set[int], now: datetime) -> None:
+    """Owe each of these users a mail about what the entry says."""
+    for user in User.objects.filter(pk__in=people, is_active=True):
+        outbox.add(MAIL, about=f"{entry.pk}:{user.pk}", to=user.email, now=now)
+
+
+def is_from_elsewhere(entry: AuditEntry) -> bool:
+    """Whether this person did nothing in the account from this network before; true for a shell, which has none."""
+    before = AuditEntry.objects.filter(account_id=entry.account_id, at__gte=entry.at - REMEMBERED_FOR, pk__lt=entry.pk)
+    seen = before.filter(outcome=Outcome.DONE, actor_id=entry.actor_id).values_list("address", flat=True).distinct()
+    return not entry.address or network(entry.address) not in {network(address) for address in seen}
