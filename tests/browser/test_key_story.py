@@ -201,7 +201,7 @@ def test_the_password_is_asked_for_again_and_leads_back(visitors: Visitors) -> N
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
 
-    assert page.url.endswith(path("apikeys:api-key", key.account))
+    expect(page).to_have_url(visitors.address + path("apikeys:api-key", key.account))
     assert _shown(page) == key.secret()
 
 
