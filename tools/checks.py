@@ -25,15 +25,17 @@ STEPS = {
     "migrations": ["python", "manage.py", "makemigrations", "--check", "--dry-run"],
     "deployment": ["python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
     "static files": ["python", "manage.py", "collectstatic", "--noinput", "--verbosity", "0"],
+    "newer Python": ["python", "-m", "tools.newer_python"],
     "tests": ["python", "-m", "tools.tests"],
 }
+SLOW = {"newer Python", "tests"}
 
 
 def main(arguments: list[str]) -> int:
-    chosen = [name for name in STEPS if not (name == "tests" and "--fast" in arguments)]
+    chosen = [name for name in STEPS if not (name in SLOW and "--fast" in arguments)]
     with tempfile.TemporaryDirectory(prefix="keyportal-check-") as directory:
         environment = production(Path(directory))
-        results = {name: run(name, os.environ if name == "tests" else environment) for name in chosen}
+        results = {name: run(name, os.environ if name in SLOW else environment) for name in chosen}
     width = max(map(len, chosen))
     print("\n=== Summary ===")
     for name, (passed, seconds) in results.items():
