@@ -84,7 +84,7 @@ class InviteForm(RoleForm):
 
 
 class NewPersonForm(forms.Form):
-    """Who accepts an invitation and has not been here before."""
+    """Who has not been here before: comes by an invitation, or sets the portal up."""
 
     name = forms.CharField(
         label=_("Your name"),
@@ -100,15 +100,16 @@ class NewPersonForm(forms.Form):
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
 
-    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, email: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.email = email
+        self.address = email
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if "password" in cleaned:
+            person = User(email=cleaned.get("email", self.address), name=cleaned.get("name", ""))
             try:
-                validate_password(cleaned["password"], User(email=self.email, name=cleaned.get("name", "")))
+                validate_password(cleaned["password"], person)
             except ValidationError as refusal:
                 self.add_error("password", refusal)
         return cleaned

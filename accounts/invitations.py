@@ -73,6 +73,15 @@ def found_by(token: str) -> Invitation | None:
     return Invitation.objects.select_related("account", "invited_by__user").filter(token_digest=_digest(token)).first()
 
 
+def offered_to(user: User, *, now: datetime) -> list[tuple[Invitation, str]]:
+    """The places that a person could take now, each with the path of its link."""
+    found = Invitation.objects.open().filter(
+        email__iexact=user.email, account__in=Account.objects.exclude(members__user=user, members__left_at__isnull=True)
+    )
+    open_ones = found.select_related("account", "invited_by__user").order_by("-sent_at")
+    return [(one, path_of(one)) for one in open_ones if not why_void(one, now=now)]
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """An invitation that nobody has accepted, and why nobody can any more; empty: they still can."""

@@ -4,15 +4,12 @@ One-time by construction: the link counts only while there is no user, and whoev
 """
 
 from datetime import datetime
-from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django import forms
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
 from django.core import signing
-from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -27,7 +24,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import operations
 from accounts.actors import Operator
-from accounts.forms import AddressField
+from accounts.forms import AddressField, NewPersonForm
 from accounts.models import Account, User
 from accounts.names import validate_name
 
@@ -47,33 +44,16 @@ def link() -> str | None:
     return f"{settings.SITE_ORIGIN}{reverse('set-up', args=[token])}"
 
 
-class SetUpForm(forms.Form):
+class SetUpForm(NewPersonForm):
     account_name = forms.CharField(
         label=_("Account"),
         max_length=100,
         validators=[validate_name],
         help_text=_("The company or team it is for."),
     )
-    name = forms.CharField(
-        label=_("Your name"),
-        max_length=100,
-        validators=[validate_name],
-        widget=forms.TextInput({"autocomplete": "name"}),
-    )
     email = AddressField(label=_("Your e-mail address"), widget=forms.EmailInput({"autocomplete": "email"}))
-    password = forms.CharField(
-        label=_("Password"), strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
-    )
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if "password" in cleaned:
-            person = User(email=cleaned.get("email", ""), name=cleaned.get("name", ""))
-            try:
-                validate_password(cleaned["password"], person)
-            except ValidationError as refusal:
-                self.add_error("password", refusal)
-        return cleaned
+    field_order = ("account_name", "name", "email", "password")
 
 
 def make_first_account(

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import operations, themes
+from accounts import invitations, operations, themes
 from accounts.forms import ProfileForm
 from accounts.guards import person, requires
 from accounts.models import Member, User
@@ -33,7 +33,8 @@ def choose(request: HttpRequest) -> HttpResponse:
     places = Member.objects.active().filter(user=person(request)).select_related("account").order_by("account__name")
     if len(places) == 1:
         return redirect("accounts:account", places[0].account.slug)
-    return render(request, "accounts/choose.html", {"places": places})
+    offered = invitations.offered_to(person(request), now=timezone.now())
+    return render(request, "accounts/choose.html", {"places": places, "offered": offered})
 
 
 @requires(Permission.SEE_ACCOUNT)

@@ -29,9 +29,7 @@ def register(request: HttpRequest) -> HttpResponse:
                 request, _("Registered. The app is known by its client id: %(id)s") % {"id": app.client_id}
             )
             return redirect(PAGE, app.pk)
-    says = _(
-        "Super admins can then connect the app to their account, and are told its name and the scopes it asks for."
-    )
+    says = _("The portal makes its client id. Accounts cannot connect apps yet: what is registered waits for that.")
     return operation_page(
         request, ConnectedApp(), form, title=_("Register a connected app"), button=_("Register"), says=says
     )

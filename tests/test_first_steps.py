@@ -13,13 +13,13 @@ from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
 from auditlog.models import LastUse
-from tests.factories import ApiKeyFactory, MemberFactory, SuperAdminFactory
+from tests.factories import ApiKeyFactory, InvitationFactory, MemberFactory, SuperAdminFactory
 from tests.visitors import admin_of, path, signed_in
 
 pytestmark = pytest.mark.django_db
 
 PAGE, DISMISS = "apikeys:api-key", "apikeys:first-steps-dismiss"
-SECOND_ADMIN, KEY, CALL = "Have a second super admin", "Create the API key", "Point a gateway here and make a call"
+SECOND_ADMIN, KEY, CALL = "Have a second super admin", "Create the API key", "Make a first call"
 
 
 def _steps(member: Member, client: Client | None = None) -> dict[str, bool] | None:
@@ -56,6 +56,25 @@ def test_each_step_is_ticked_off_by_how_things_stand() -> None:
 
     assert with_key == {SECOND_ADMIN: False, KEY: True, CALL: False}
     assert with_call == {SECOND_ADMIN: False, KEY: True, CALL: True}
+
+
+def test_who_runs_the_portal_is_told_of_the_gateway_too() -> None:
+    admin = SuperAdminFactory.create(user__is_staff=True)
+
+    text = signed_in(admin).get(path(PAGE, admin.account)).content.decode()
+
+    assert "Point a gateway here and make a call" in text
+    assert "Make a first call" not in text
+
+
+def test_a_second_super_admin_who_is_invited_is_not_there_yet() -> None:
+    admin = SuperAdminFactory.create()
+    InvitationFactory.create(account=admin.account, invited_by=admin, role=Role.SUPER_ADMIN)
+
+    text = signed_in(admin).get(path(PAGE, admin.account)).content.decode()
+
+    assert "Somebody is invited. Once they join, this is ticked off." in text
+    assert (_steps(admin) or {})[SECOND_ADMIN] is False
 
 
 def test_another_accounts_call_ticks_nothing_off() -> None:

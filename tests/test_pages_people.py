@@ -1,15 +1,18 @@
 """Where people land, which accounts they may open, who is in them, and the pages for what went wrong."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from accounts import invitations
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys import secrets
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
-from tests.factories import PASSWORD, MemberFactory, SuperAdminFactory, UserFactory
+from tests.factories import PASSWORD, InvitationFactory, MemberFactory, SuperAdminFactory, UserFactory
 from tests.visitors import path, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +69,33 @@ def test_a_person_without_an_account_is_told_what_to_do(client: Client) -> None:
     text = client.get("/accounts/").content.decode()
 
     assert "You are not a member of any account." in text
-    assert user.email in text
+    assert f"ask a super admin of it to invite {user.email}" in text
+
+
+def test_who_is_invited_finds_the_invitation_among_their_accounts() -> None:
+    invited = InvitationFactory.create(account__name="Acme & Sons")
+    expired = InvitationFactory.create(email=invited.email, created_at=timezone.now() - timedelta(days=8))
+    client = Client()
+    user = UserFactory.create(email=invited.email)
+    client.post("/auth/login/", {"login": user.email, "password": PASSWORD})
+
+    text = client.get("/accounts/").content.decode()
+
+    assert f'href="{invitations.path_of(invited)}"' in text
+    assert "Acme &amp; Sons" in text
+    assert invitations.path_of(expired) not in text
+    assert "You are not a member of any account." not in text
+
+
+def test_who_lacks_the_permission_is_told_whom_to_ask_and_where() -> None:
+    member = MemberFactory.create()
+    admin = SuperAdminFactory.create(account=member.account, user__name="Ada")
+
+    text = signed_in(member).get(path("accounts:members-invite", member.account)).content.decode()
+
+    assert f"mailto:{admin.user.email}" in text
+    assert f'href="{path("apikeys:api-key", member.account)}#ask"' in text
+    assert 'id="ask"' in signed_in(member).get(path("apikeys:api-key", member.account)).content.decode()
 
 
 def test_members_are_listed_with_their_roles() -> None:

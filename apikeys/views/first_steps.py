@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from django.db.models import Exists
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts import second_factors
-from accounts.models import Member
-from accounts.permissions import Permission
+from accounts.models import Account, Member
+from accounts.permissions import Permission, Role
 from auditlog.models import LastUse
 
 
@@ -17,7 +18,7 @@ class Step:
     label: Promise
     why: Promise
     done: bool
-    address: str = ""  # where to do it; empty: further down on this page
+    address: str  # where to do it
 
 
 def of(member: Member, *, has_had_a_key: bool) -> list[Step]:
@@ -35,18 +36,25 @@ def _second_factor(member: Member) -> Step:
 
 
 def _second_super_admin(member: Member) -> Step:
-    done = member.account.super_admins().exclude(pk=member.pk).exists()
+    others = member.account.super_admins().exclude(pk=member.pk)
+    invited = member.account.invitations.open().filter(role=Role.SUPER_ADMIN)
+    done, waits = Account.objects.filter(pk=member.account_id).values_list(Exists(others), Exists(invited)).get()
     why = _("So that somebody can rotate the key when you are away.")
+    if waits:
+        why = _("Somebody is invited. Once they join, this is ticked off.")
     return Step(_("Have a second super admin"), why, done, reverse("accounts:members", args=[member.account.slug]))
 
 
 def _key(*, done: bool) -> Step:
-    return Step(_("Create the API key"), _("Programs call the API with it."), done)
+    return Step(_("Create the API key"), _("Programs call the API with it."), done, "#none")
 
 
 def _first_call(member: Member) -> Step:
     keys = member.account.api_keys.values("id")
     done = LastUse.objects.filter(credential_id__in=keys).exists()
-    why = _("Have your gateway ask the gate at /check. This is done with the first call that is let through.")
     address = reverse("auditlog:calls", args=[member.account.slug])
-    return Step(_("Point a gateway here and make a call"), why, done, address)
+    if member.user.is_staff:
+        why = _("Have it ask the gate at /check: deploy/ shows how. The first call that is let through ticks this off.")
+        return Step(_("Point a gateway here and make a call"), why, done, address)
+    why = _("Send the key with it, as shown further down. The first call that is let through ticks this off.")
+    return Step(_("Make a first call"), why, done, address)

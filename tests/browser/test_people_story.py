@@ -13,13 +13,17 @@ from django.utils import timezone
 from playwright.sync_api import expect
 from pytest_django import Settings
 
-from accounts import operations
-from accounts.models import Member
+from accounts import operations, people, setup
+from accounts.actors import SHELL
+from accounts.models import Account, Invitation, Member, User
 from accounts.permissions import Role
 from accounts.tasks import send_mails
+from apikeys.operations import api_keys
+from auditlog.models import LastUse
 from tests.browser.conftest import Visitors
 from tests.browser.test_looks import RULES
 from tests.factories import AccountFactory, ApiKeyFactory, SuperAdminFactory
+from tests.second_factors import add_app
 from tests.visitors import admin_of, path
 
 PASSWORD_OF_THEIR_OWN = "a sentence that nobody guesses"
@@ -146,3 +150,63 @@ def test_removing_and_leaving(visitors: Visitors) -> None:
     page.get_by_role("button", name="Leave").click()
     expect(page.get_by_text("is the only super admin of this account")).to_be_visible()
     assert admin.account.super_admins().count() == 1
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_from_the_set_up_link_to_an_account_that_is_set_up(visitors: Visitors, script: bool) -> None:  # noqa: FBT001 -- pytest passes it
+    link = setup.link()
+    assert link is not None
+    page = visitors.page(script=script)
+    steps = page.get_by_role("list").filter(has_text="Create the API key")
+
+    # Whoever holds the link names the account and themselves, and is in.
+    page.goto(urlsplit(link).path)
+    page.get_by_label("Account").fill("Acme Industries")
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("Your e-mail address").fill("ada@acme.example")
+    page.get_by_label("Password").fill(PASSWORD_OF_THEIR_OWN)
+    page.get_by_role("button", name="Set up and sign in").click()
+    expect(page.get_by_role("heading", name="First steps")).to_be_visible()
+    expect(steps.get_by_text("Done")).to_have_count(0)
+
+    # Each step leads to where it is done, and is ticked off.
+    steps.get_by_role("link", name="Set up a second factor for yourself").click()
+    expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
+    add_app(User.objects.get())
+    account = Account.objects.get()
+    page.goto(path("apikeys:api-key", account))
+    steps.get_by_role("link", name="Have a second super admin").click()
+    expect(page.get_by_role("link", name="Invite somebody")).to_be_visible()
+    SuperAdminFactory.create(account=account)
+    api_keys.create_api_key(account=account, by=SHELL, now=timezone.now())
+    page.goto(path("apikeys:api-key", account))
+    expect(steps.get_by_text("Done")).to_have_count(3)
+    steps.get_by_role("link", name="Point a gateway here and make a call").click()
+    expect(page.get_by_role("heading", name="Call log")).to_be_visible()
+    LastUse.objects.create(credential_id=account.api_keys.get().pk, at=timezone.now())
+    page.goto(path("apikeys:api-key", account))
+    expect(page.get_by_role("heading", name="First steps")).to_have_count(0)
+
+    # The link is used up.
+    stranger = visitors.page(script=script)
+    stranger.goto(urlsplit(link).path)
+    expect(stranger.get_by_role("heading", name="This link is used up")).to_be_visible()
+
+
+def test_a_person_who_is_switched_off_can_do_nothing_in_the_tabs_that_are_open(visitors: Visitors) -> None:
+    key = ApiKeyFactory.create()
+    admin = admin_of(key)
+    SuperAdminFactory.create(account=key.account)
+    on_key, on_members = visitors.page(admin), visitors.page(admin)
+    on_key.goto(path("apikeys:api-key", key.account))
+    on_members.goto(path("accounts:members-invite", key.account))
+
+    people.deactivate(user=admin.user, reason="Stolen laptop", by=SHELL, now=timezone.now())
+    on_key.locator("[data-secret-show]").click()
+    on_members.get_by_label("E-mail address").fill("guest@acme.example")
+    on_members.get_by_role("button", name="Send the invitation").click()
+
+    expect(on_key.get_by_label("Password")).to_be_visible()
+    expect(on_members.get_by_label("Password")).to_be_visible()
+    assert key.secret() not in on_key.content()
+    assert not Invitation.objects.exists()
