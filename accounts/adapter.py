@@ -46,7 +46,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
-        through: dict[str, Any] = {"through": settings.OIDC_NAME} if guards.came_through_provider(request) else {}
+        through: dict[str, Any] = {}
+        if guards.came_through_provider(request):
+            through = {"through": settings.OIDC_NAME}
+            request.session.set_expiry(0)  # as for who does not ask to stay signed in
         operations.note(Action.SIGN_IN_SUCCEEDED, user=user, now=timezone.now(), **through)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:

@@ -75,7 +75,7 @@ def sign_in_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives
         "kind": KINDS.get(entry.details.get("kind", ""), ""),
         "browser": browser(entry.user_agent),
         "by_others": entry.actor_id != user.pk,
-        "moved": entry.action == Action.ADDRESS_CHANGED,
+        "only_operators_help": entry.action in {Action.ADDRESS_CHANGED, Action.PROVIDER_CONNECTED},
         "new_password": f"{settings.SITE_ORIGIN}{reverse('account_reset_password')}",
         "second_factors": f"{settings.SITE_ORIGIN}{reverse('mfa_index')}",
     }

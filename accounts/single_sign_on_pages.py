@@ -61,7 +61,7 @@ REFUSALS = {
     "old": Refusal(
         403,
         _("%(provider)s did not ask you"),
-        _("It has to say that you showed who you are just now, and did not. Try again, or add a second factor here."),
+        _("It has to say that you showed who you are just now, and did not. Try again, or else choose a password."),
     ),
 }
 # What no provider that keeps to the protocol makes allauth fall over, and others do.
@@ -94,7 +94,9 @@ def prove(request: HttpRequest) -> HttpResponse:
 def callback(request: HttpRequest) -> HttpResponse:
     """Where the provider sends people back to."""
     _require_provider()
-    too_many: HttpResponse | None = consume_or_429(request, app="allauth.account", action="login", limit_get=True)
+    too_many: HttpResponse | None = consume_or_429(
+        request, app="allauth.account", action="single_sign_on", limit_get=True
+    )
     if too_many is not None:
         return too_many
     try:
@@ -115,7 +117,7 @@ def _require_provider() -> None:
 
 def _lead_to_provider(request: HttpRequest, *, proof: bool) -> HttpResponse:
     """A page that goes on by itself: the content security policy lets no form lead to another site."""
-    too_many: HttpResponse | None = consume_or_429(request, app="allauth.account", action="login")
+    too_many: HttpResponse | None = consume_or_429(request, app="allauth.account", action="single_sign_on")
     if too_many is not None:
         return too_many
     provider: Provider = get_adapter(request).get_provider(request, provider=settings.OIDC_ISSUER)
@@ -138,5 +140,5 @@ def _refuse(request: HttpRequest, reason: str, cause: BaseException | None) -> H
     if cause is not None:  # by its name alone: it may quote what the provider said
         _log.warning("single_sign_on_refused", reason=reason, cause=type(cause).__name__)
     named = {"provider": settings.OIDC_NAME}
-    context = {"heading": refusal.heading % named, "what_to_do": refusal.what_to_do % named}
+    context = {"heading": refusal.heading % named, "what_to_do": refusal.what_to_do % named, "reason": reason}
     return render(request, "accounts/single_sign_on_refused.html", context, status=refusal.status)

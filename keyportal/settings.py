@@ -192,6 +192,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": "10/m/ip,5/5m/key",  # by what was typed in one network
     "login_failed_anywhere": "50/h/key",
+    "single_sign_on": "60/m/ip",  # on the way there, and back
     "reset_password": "20/m/ip,5/m/key",
     "reset_password_from_key": "20/m/ip",
     "change_password": "5/m/user",
