@@ -14,11 +14,12 @@ from playwright.sync_api import Page
 from pytest_django import Settings
 
 from accounts import access_requests, invitations, proofs_by_mail, setup
+from accounts.actors import SHELL
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from accounts.tasks import send_mails
 from apikeys.models import ApiKey
-from apikeys.operations import api_keys
+from apikeys.operations import api_keys, connected_apps
 from apikeys.operations.reminders import remind
 from auditlog.models import AuditEntry
 from tests.browser.conftest import Visitors
@@ -131,14 +132,22 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
     assert not problems
 
 
+OF_A_PERSON = ("remove_operator", "deactivate", "reactivate")
+
+
 def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Account) -> None:
     operator = busy.super_admins().get()
     User.objects.filter(pk=operator.user_id).update(is_staff=True)
     page = visitors.page(operator)
+    app = connected_apps.register(
+        name="Salesforce", redirect_uris=["https://a.example/"], scopes=["oauth"], by=SHELL, now=timezone.now()
+    )
     addresses = [
         *(reverse(f"admin:accounts_account_{deed}", args=[busy.pk]) for deed in ("plan", "suspend", "close", "reopen")),
         reverse("admin:accounts_user_add_operator"),
-        reverse("admin:accounts_user_remove_operator", args=[operator.user_id]),
+        *(reverse(f"admin:accounts_user_{deed}", args=[operator.user_id]) for deed in OF_A_PERSON),
+        reverse("admin:apikeys_connectedapp_register"),
+        *(reverse(f"admin:apikeys_connectedapp_{deed}", args=[app.pk]) for deed in ("edit", "withdraw", "change")),
     ]
     for address in addresses:
         page.goto(address)
@@ -169,6 +178,8 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
     admin = busy.super_admins().get()
     page = visitors.page(admin)
     remind(now=timezone.now())
+    MemberFactory.create(user=admin.user)
+    InvitationFactory.create(email=admin.user.email)
     addresses = [
         "/accounts/",
         "/notices/",
