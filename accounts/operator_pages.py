@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from accounts import operations, operators, people
+from accounts import operations, operators, standing
 from accounts.actors import Operator
 from accounts.forms import OperatorForm, PlanForm, ReasonForm
 from accounts.guards import is_recently_authenticated, proof_address
@@ -137,7 +137,7 @@ def remove_operator(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _standing_page(
-    run: people.ChangesStanding, *, title: Promise, button: Promise, says: Promise, done: Promise
+    run: standing.ChangesStanding, *, title: Promise, button: Promise, says: Promise, done: Promise
 ) -> View:
     @operators_alone
     def page(request: HttpRequest, pk: int) -> HttpResponse:
@@ -157,14 +157,14 @@ def _standing_page(
 
 
 deactivate = _standing_page(
-    people.deactivate,
+    standing.deactivate,
     title=gettext_lazy("Switch the sign-in of %(person)s off"),
     button=gettext_lazy("Switch off"),
     says=gettext_lazy("They are signed out everywhere at once, and cannot sign in. Their places in accounts stay."),
     done=gettext_lazy("The sign-in is switched off; every session is ended."),
 )
 reactivate = _standing_page(
-    people.reactivate,
+    standing.reactivate,
     title=gettext_lazy("Switch the sign-in of %(person)s on again"),
     button=gettext_lazy("Switch on"),
     says=gettext_lazy("They sign in as before, with the roles that they have in their accounts."),

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import operations, operators, people
+from accounts import operations, operators, standing
 from accounts.actors import SHELL
 from accounts.models import Member, User
 from accounts.permissions import Role
@@ -32,7 +32,7 @@ def operator() -> Client:
 
 
 def _off(user: User) -> None:
-    people.deactivate(user=user, reason="Stolen laptop", by=SHELL, now=NOW)
+    standing.deactivate(user=user, reason="Stolen laptop", by=SHELL, now=NOW)
 
 
 def test_open_sessions_end_at_once_and_no_new_one_begins() -> None:
@@ -55,7 +55,7 @@ def test_switched_on_again_they_sign_in_anew_and_find_their_places() -> None:
     page = path("auditlog:audit-log", member.account)
     _off(member.user)
 
-    people.reactivate(user=member.user, reason="Found", by=SHELL, now=NOW)
+    standing.reactivate(user=member.user, reason="Found", by=SHELL, now=NOW)
 
     assert window.get(page).status_code == 302
     assert signed_in(member).get(page).status_code == 200
@@ -66,7 +66,7 @@ def test_each_account_of_the_person_has_an_entry_with_the_reason() -> None:
     accounts = [MemberFactory.create(user=user).account.pk for _ in range(2)]
 
     _off(user)
-    people.reactivate(user=user, reason="Found", by=SHELL, now=NOW)
+    standing.reactivate(user=user, reason="Found", by=SHELL, now=NOW)
 
     entries = AuditEntry.objects.order_by("id").values_list(
         "account_id", "action", "reason", "actor_name", "target_name"
@@ -100,11 +100,11 @@ def test_the_last_operator_stays() -> None:
         _off(UserFactory.create(is_staff=True))
 
 
-@pytest.mark.parametrize(("active", "run"), [(False, people.deactivate), (True, people.reactivate)])
-def test_what_is_so_already_is_refused(active: bool, run: people.ChangesStanding) -> None:  # noqa: FBT001 -- pytest passes it
+@pytest.mark.parametrize(("active", "run"), [(False, standing.deactivate), (True, standing.reactivate)])
+def test_what_is_so_already_is_refused(active: bool, run: standing.ChangesStanding) -> None:  # noqa: FBT001 -- pytest passes it
     user = UserFactory.create(is_active=active)
 
-    with pytest.raises(people.StandingError):
+    with pytest.raises(standing.StandingError):
         run(user=user, reason="Because", by=SHELL, now=NOW)
 
     assert not AuditEntry.objects.exists()
@@ -118,7 +118,7 @@ def test_20_super_admins_who_are_switched_off_or_demoted_at_once_leave_one() -> 
     def end(number: int) -> None:
         try:
             if number % 2:
-                people.deactivate(user=admins[number].user, reason="x", by=SHELL, now=timezone.now())
+                standing.deactivate(user=admins[number].user, reason="x", by=SHELL, now=timezone.now())
             else:
                 operations.change_role(member=admins[number], role=Role.MEMBER, by=SHELL, now=timezone.now())
         except operations.LastSuperAdminError:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 from pytest_django import Settings
 
-from accounts import operations, people, setup
+from accounts import operations, setup, standing
 from accounts.actors import SHELL
 from accounts.models import Account, Invitation, Member, User
 from accounts.permissions import Role
@@ -201,7 +201,7 @@ def test_a_person_who_is_switched_off_can_do_nothing_in_the_tabs_that_are_open(v
     on_key.goto(path("apikeys:api-key", key.account))
     on_members.goto(path("accounts:members-invite", key.account))
 
-    people.deactivate(user=admin.user, reason="Stolen laptop", by=SHELL, now=timezone.now())
+    standing.deactivate(user=admin.user, reason="Stolen laptop", by=SHELL, now=timezone.now())
     on_key.locator("[data-secret-show]").click()
     on_members.get_by_label("E-mail address").fill("guest@acme.example")
     on_members.get_by_role("button", name="Send the invitation").click()
