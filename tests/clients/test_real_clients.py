@@ -1,7 +1,6 @@
 """Two published clients, unmodified, drive the account API with only the base address changed."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import requests
@@ -9,7 +8,6 @@ from django.utils import timezone
 from hubspot import HubSpot  # type: ignore[import-untyped] # ships no types  # neither client has types
 from hubspot3 import Hubspot3  # type: ignore[import-untyped] # ships no types
 from hubspot3.error import HubspotUnauthorized  # type: ignore[import-untyped] # ships no types
-from pytest_django import DjangoDbBlocker
 
 from accounts.actors import SHELL
 from accounts.models import Account
@@ -20,15 +18,6 @@ from tests.clients import server
 from tests.factories import AccountFactory, ApiKeyFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def web(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[server.Server]:
-    process = server.web(tmp_path_factory.mktemp("web") / "log", API_KEY_QUERY_PARAM="hapikey")
-    with server.kept(process, django_db_blocker) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """What clients in the field do, as they do it: bytes on a socket."""
 
 import http.client
-from collections.abc import Iterator
 
 import pytest
-from pytest_django import DjangoDbBlocker
 
 from apikeys import secrets
 from apikeys.models import ApiKey
@@ -12,15 +10,6 @@ from tests.clients import server
 from tests.factories import ApiKeyFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def web(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[server.Server]:
-    process = server.web(tmp_path_factory.mktemp("web") / "log", API_KEY_QUERY_PARAM="hapikey")
-    with server.kept(process, django_db_blocker) as running:
-        yield running
 
 
 @pytest.fixture
