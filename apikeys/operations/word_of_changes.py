@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from accounts import outbox
 from accounts.models import User
-from auditlog.actions import Outcome
+from auditlog.actions import Category, Outcome
 from auditlog.callers import network
 from auditlog.models import AuditEntry
 
@@ -19,7 +19,11 @@ def owe(entry: AuditEntry, *, people: set[int], now: datetime) -> None:
 
 
 def is_from_elsewhere(entry: AuditEntry) -> bool:
-    """Whether this person did nothing in the account from this network before; true for a shell, which has none."""
+    """Whether this person did nothing with the key from this network before; true for a shell, which has none.
+
+    Only that counts, since it was told of. Signing in does not: whoever stole a sign-in begins with it.
+    """
     before = AuditEntry.objects.filter(account_id=entry.account_id, at__gte=entry.at - REMEMBERED_FOR, pk__lt=entry.pk)
-    seen = before.filter(outcome=Outcome.DONE, actor_id=entry.actor_id).values_list("address", flat=True).distinct()
+    with_the_key = before.filter(category=Category.API_KEY, outcome=Outcome.DONE, actor_id=entry.actor_id)
+    seen = with_the_key.values_list("address", flat=True).distinct()
     return not entry.address or network(entry.address) not in {network(address) for address in seen}
