@@ -238,6 +238,7 @@ def test_who_takes_the_question_out_of_the_address_has_proved_nothing(ada: Membe
 
     assert answer.status_code == 403
     assert "did not ask you" in answer.content.decode()
+    assert "/auth/no-proof/" in answer.content.decode()
     assert _show(browser, ada) == 403
 
 
@@ -286,6 +287,22 @@ def test_who_must_have_a_second_factor_needs_none_where_the_provider_is_trusted_
     browser.sign_in()
 
     assert (browser.portal.get(path("apikeys:api-key", ada.account)).status_code == 200) is trusted
+
+
+def test_who_must_add_a_second_factor_can_prove_who_they_are_at_the_provider_and_add_it(
+    ada: Member, provider: Provider
+) -> None:
+    browser = _signed_in_long_ago(provider)
+    User.objects.filter(pk=ada.user_id).update(second_factor_due_at=timezone.now() - DAY)
+    add = "/auth/second-factor/app/add/"
+
+    asked = browser.portal.get(add).headers["Location"]
+    shown = browser.portal.get(asked)
+    back = browser.prove(back=add).headers["Location"]
+
+    assert asked.startswith(PROOF)
+    assert shown.status_code == 200
+    assert browser.portal.get(back).status_code == 200
 
 
 def test_a_trusted_provider_does_not_help_who_came_by_password(provider: Provider, settings: Settings) -> None:
