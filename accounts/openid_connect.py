@@ -46,7 +46,7 @@ class OAuth2Adapter(OpenIDConnectOAuth2Adapter):
     @property
     def openid_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().openid_config
-        if config["issuer"].rstrip("/") != settings.OIDC_ISSUER.rstrip("/"):  # OpenID Connect Discovery 1.0, 4.3
+        if config["issuer"].rstrip("/") != settings.OIDC_ISSUER:  # OpenID Connect Discovery 1.0, 4.3
             raise OAuth2Error("The discovery document is another issuer's.")
         return config
 
@@ -109,7 +109,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
                 name=settings.OIDC_NAME,
                 client_id=settings.OIDC_CLIENT_ID,
                 secret=settings.OIDC_CLIENT_SECRET,
-                settings={"server_url": settings.OIDC_ISSUER.rstrip("/")},
+                settings={"server_url": settings.OIDC_ISSUER},
             )
         ]
 

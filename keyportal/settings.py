@@ -214,10 +214,9 @@ MFA_FORMS = {
     "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateByPasskeyForm",
 }
 # Single sign-on through one OpenID Connect provider, by its environment alone.
-OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_ISSUER = variables.issuer("OIDC_ISSUER", env.str("OIDC_ISSUER", default=""))
 OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
 OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
-variables.issuer("OIDC_ISSUER", OIDC_ISSUER)
 variables.all_or_none(OIDC_ISSUER=OIDC_ISSUER, OIDC_CLIENT_ID=OIDC_CLIENT_ID, OIDC_CLIENT_SECRET=OIDC_CLIENT_SECRET)
 OIDC_NAME = env.str("OIDC_NAME", default="") or urlsplit(OIDC_ISSUER).hostname or ""
 OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", default=False)

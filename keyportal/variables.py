@@ -25,13 +25,13 @@ def origin(variable: str, text: str) -> str:
     return text.rstrip("/")
 
 
-def issuer(variable: str, text: str) -> None:
-    """See that the issuer of an OpenID Connect provider, if there is one, is what it must be: https, without a query.
+def issuer(variable: str, text: str) -> str:
+    """The issuer of an OpenID Connect provider without its trailing slash: https, without a query; empty for none.
 
     :raises ImproperlyConfigured: for anything else; plain http is for loopback alone.
     """
     if not text:
-        return
+        return ""
     try:
         parts = urlsplit(text)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
@@ -41,6 +41,7 @@ def issuer(variable: str, text: str) -> None:
         raise ImproperlyConfigured(f"{variable} is {text!r}, not an issuer such as https://login.example.com.")
     if len(text) > LONGEST_ISSUER:
         raise ImproperlyConfigured(f"{variable} has more than {LONGEST_ISSUER} characters.")
+    return text.rstrip("/")
 
 
 def all_or_none(**named: str) -> None:

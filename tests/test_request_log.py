@@ -12,6 +12,8 @@ from keyportal.logs import RequestLogMiddleware
         ("/invitations/ZhkymYngVrnq1qSKyWPY601axkIYtN_Fk9wtZknOxTY/", "GET /invitations/…/"),
         ("/set-up/3hZk2/", "GET /set-up/…/"),
         ("/auth/password/reset/key/a-d1c3-0f9e/", "GET /auth/password/reset/key/…/"),
+        ("/auth/email/change/ImEi:1x:a/", "GET /auth/email/change/…/"),
+        ("/auth/confirm-email/MQ:1x:a/", "GET /auth/confirm-email/…/"),
         ("/accounts/acme/invitations/7/withdraw/", "GET /accounts/acme/invitations/7/withdraw/"),
     ],
 )

@@ -16,8 +16,8 @@ WHOLE = {"OIDC_ISSUER": "https://login.example.com", "OIDC_CLIENT_ID": "portal",
 
 
 @pytest.mark.parametrize("text", ["", "https://login.example.com", "https://x.example/realms/acme/", "http://[::1]:9"])
-def test_an_issuer_is_https_or_on_loopback(text: str) -> None:
-    variables.issuer("OIDC_ISSUER", text)
+def test_an_issuer_is_https_or_on_loopback_and_ends_in_no_slash(text: str) -> None:
+    assert variables.issuer("OIDC_ISSUER", text) == text.rstrip("/")
 
 
 @pytest.mark.parametrize(
