@@ -106,11 +106,6 @@ class AccountAdapter(DefaultAccountAdapter):
                 operations.note(Action.ADDRESS_CONFIRMED, user=email_address.user, now=timezone.now())
         return confirmed
 
-    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:  # noqa: ARG002 -- allauth's signature
-        """Owe it, so that the answer takes as long as for an address that nobody has."""
-        if email.lower() == user.email:  # allauth would also take one that was never confirmed
-            proofs_by_mail.owe(proofs_by_mail.NEW_PASSWORD, user=user, to=user.email, now=timezone.now())
-
     def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:  # noqa: ARG002, FBT001 -- allauth's signature
         user = emailconfirmation.email_address.user
         proofs_by_mail.owe(proofs_by_mail.CONFIRM_ADDRESS, user=user, to=user.email, now=timezone.now())

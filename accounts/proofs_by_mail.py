@@ -17,9 +17,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import outbox
+from accounts.actors import Person
 from accounts.models import User
 from accounts.operations import PeopleError, note, prove_address
-from auditlog.actions import Action
+from auditlog import journal
+from auditlog.actions import Action, Outcome
 
 NEW_PASSWORD = "accounts.new_password"  # noqa: S105 -- a kind of mail
 CONFIRM_ADDRESS = "accounts.confirm_address"
@@ -35,6 +37,19 @@ class TakenError(PeopleError):
 def owe(kind: str, *, user: User, to: str, now: datetime) -> None:
     """Owe one of these mails; asked for twice, it is two mails."""
     outbox.add(kind, about=f"{user.pk}:{uuid4().hex}", to=to, now=now)
+
+
+@transaction.atomic
+def ask_for_new_password(*, email: str, now: datetime) -> None:
+    """Owe the link to whoever signs in with an address. Where nobody does it is written down too, to take as long."""
+    user = User.objects.filter(email=User.objects.normalize_email(email), is_active=True).first()
+    if user is None:
+        reason = _("Nobody signs in with the address.")
+        refused = Outcome.REFUSED
+        journal.record(Action.NEW_PASSWORD_ASKED, of=None, by=Person(), at=now, outcome=refused, reason=reason)
+        return
+    note(Action.NEW_PASSWORD_ASKED, user=user, now=now)
+    owe(NEW_PASSWORD, user=user, to=user.email, now=now)
 
 
 def new_password_link(user: User) -> str:

@@ -47,6 +47,7 @@ class Action(TextChoices):
     OPERATOR_REMOVED = "operator.removed", _("removed an operator")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
+    NEW_PASSWORD_ASKED = "sign_in.new_password_asked", _("asked for a link to choose a new password")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed their password")
     PASSWORD_RESET = "sign_in.password_reset", _("chose a new password by a link sent to them")
     ADDRESS_CHANGED = "sign_in.address_changed", _("changed their e-mail address")

@@ -194,6 +194,20 @@ def test_a_password_chosen_by_a_mailed_link_proves_the_address(client: Client) -
     assert client.post("/auth/login/", {"login": user.email, "password": PASSWORD}).headers["Location"] == "/accounts/"
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_asking_for_a_password_is_an_entry_whether_somebody_has_the_address_or_not(
+    client: Client, *, known: bool
+) -> None:
+    email = MemberFactory.create().user.email if known else "hunter2@acme.example"
+
+    client.post("/auth/password/reset/", {"email": email.upper()})
+
+    entry = AuditEntry.objects.get(action=Action.NEW_PASSWORD_ASKED)
+    assert (entry.account_id is not None, entry.outcome == "done") == (known, known)
+    assert OutgoingMail.objects.exists() is known
+    assert "hunter2" not in str(vars(entry)).lower()
+
+
 def test_no_link_for_a_password_goes_to_an_address_that_was_never_proved(client: Client) -> None:
     user = UserFactory.create()
     EmailAddress.objects.create(user=user, email="typo@acme.example", verified=False)
