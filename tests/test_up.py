@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_the_portal_and_its_gate_answer_and_ctrl_c_loses_no_call(portal: Portal)
     assert pages == [200, 200]
     assert calls == [204] * 50
     assert portal.process.returncode == 0, said
-    with sqlite3.connect(portal.data / "keyportal.sqlite3") as store:
+    with closing(sqlite3.connect(portal.data / "keyportal.sqlite3")) as store:
         assert store.execute("SELECT count(*) FROM auditlog_call WHERE path = '/once'").fetchone() == (50,)
     assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
     assert key not in portal.started + said
