@@ -62,6 +62,14 @@ def is_trusted_proxy(address: IPAddress) -> bool:
     return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
 
 
+def may_read_metrics(peer: str | None) -> bool:
+    """Whether who is at the other end is on this machine or in METRICS_ALLOW. A proxy is at the end itself."""
+    address = _parsed(peer or "")
+    return address is not None and (
+        address.is_loopback or any(address in network for network in _networks(tuple(settings.METRICS_ALLOW)))
+    )
+
+
 def _parsed(text: str) -> IPAddress | None:
     try:
         address = ipaddress.ip_address(text)

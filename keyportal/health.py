@@ -1,9 +1,7 @@
 """For whoever watches the web process: does it live, is it ready, what does it count."""
 
-import ipaddress
 from functools import cache
 
-from django.conf import settings
 from django.db import Error as StoreError
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
@@ -15,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from accounts import mail_metrics as mails
 from apikeys.account_api import metrics as calls
+from auditlog import origin
 
 FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
 FORWARDING_PREFIX = "HTTP_X_FORWARDED_"
@@ -63,9 +62,4 @@ def _known_migrations() -> frozenset[tuple[str, str]]:
 def _may_read_metrics(request: HttpRequest) -> bool:
     if any(name in FORWARDING_HEADERS or name.startswith(FORWARDING_PREFIX) for name in request.META):
         return False
-    try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    peer = getattr(address, "ipv4_mapped", None) or address
-    return peer.is_loopback or any(peer in ipaddress.ip_network(text) for text in settings.METRICS_ALLOW)
+    return origin.may_read_metrics(request.META.get("REMOTE_ADDR"))

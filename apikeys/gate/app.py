@@ -14,7 +14,7 @@ from django.conf import settings
 
 from accounts.revisions import LEASE_SECONDS
 from apikeys import secrets
-from apikeys.gate import answers, pages
+from apikeys.gate import answers, pages, refusals
 from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, caller_of, is_known_host
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.decide import judge
@@ -35,7 +35,7 @@ GC_THRESHOLDS = (50_000, 20, 100)  # the queue holds many records and no cycles;
 TICK_SECONDS = 0.5
 FIRST_POLL_SECONDS = 2.0
 USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
-QUERY_DEPRECATION = b"Deprecation: @1669766400\r\n"  # RFC 9745; keys in a query ended then with the dialect's author
+QUERY_DEPRECATION = "{}: {}\r\n".format(*refusals.QUERY_DEPRECATION).encode()
 ACCEPTED = b"HTTP/1.1 204 No Content\r\n%b%b%b" + REMAINING + b"X-Request-Id: %b%012x\r\n\r\n"
 
 call_storage = partial(ProcessStorage, (sys.executable, "-m", "apikeys.gate.call_storage"))

@@ -104,13 +104,12 @@ def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
 class Peer:
     """Who is at the other end of a connection."""
 
-    __slots__ = ("address", "is_loopback", "is_trusted")
+    __slots__ = ("address", "is_trusted")
 
     def __init__(self, address: str) -> None:
         self.address = origin.client_address(address, "")
         parsed = ip_address(self.address) if self.address else None
         self.is_trusted = parsed is not None and origin.is_trusted_proxy(parsed)
-        self.is_loopback = parsed is not None and parsed.is_loopback
 
     def caller(self, forwarded_for: bytes) -> str | None:
         """The caller's address: this one's, or what it says if it is one of our proxies."""

@@ -26,8 +26,6 @@ from apikeys.models import ApiKey
 from auditlog.call_storage import LocalStorage
 from auditlog.calls import NOBODY, STOP_SECONDS, CallWriter, Usage, Who
 
-QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
-
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
@@ -177,7 +175,7 @@ def _judged(process: _Process, number: int, credential: Credential, *, in_query:
             return _refusal(process, number, reason, credential=credential, window=window)
         headers = _lines(window.headers + window.remaining())
         if in_query:
-            headers.append(QUERY_DEPRECATION)
+            headers.append(refusals.QUERY_DEPRECATION)
         return _decision(process, number, Reason.ACCEPTED, 200, headers, b"", credential, window)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import connection
 from django.db.utils import Error as StoreError
 from prometheus_client import CollectorRegistry
@@ -17,7 +15,7 @@ from prometheus_client.registry import Collector
 from apikeys.gate.answers import answer, json_answer
 from apikeys.gate.asked import FORWARDED_PREFIX
 from apikeys.gate.clock import boot_seconds
-from auditlog import call_counts
+from auditlog import call_counts, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,10 +60,9 @@ def readiness(gate: Gate, *, head: bool) -> bytes:
 
 
 def may_read_metrics(fields: Fields, peer: Peer) -> bool:
-    if peer.address is None or any(name in FORWARDING or name.startswith(FORWARDED_PREFIX) for name in fields):
+    if any(name in FORWARDING or name.startswith(FORWARDED_PREFIX) for name in fields):
         return False
-    address = ip_address(peer.address)
-    return peer.is_loopback or any(address in ip_network(text) for text in settings.METRICS_ALLOW)
+    return origin.may_read_metrics(peer.address)
 
 
 class _Counts(Collector):

@@ -9,6 +9,7 @@ from apikeys.gate.reasons import STATUS, Reason
 from apikeys.secrets import Kind
 
 CONTENT_TYPE = "application/json"
+QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
 STORE_RETRY_SECONDS = 2
 _REQUEST_ID = "{request id}"  # stands in a body until it is sent
 
