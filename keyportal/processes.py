@@ -166,7 +166,7 @@ def commands(port: int, gate_port: int) -> dict[str, str]:
     """What runs side by side, each as the module and arguments that Python is started with."""
     return {
         "web": f"granian --interface wsgi --host {HOST} --port {port} --blocking-threads {WEB_THREADS}"
-        f" --backpressure {WEB_THREADS} --log-level error --workers-kill-timeout 3 keyportal.wsgi:application",
+        " --log-level error --workers-kill-timeout 3 keyportal.wsgi:application",
         "gate": f"apikeys.gate --host {HOST} --port {gate_port}",
         "jobs": "celery --app keyportal --quiet worker --beat --pool threads --concurrency 4 --loglevel WARNING"
         " --without-gossip --without-mingle --without-heartbeat",

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -92,6 +92,18 @@ def _is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def test_browsers_that_keep_their_connections_open_keep_nobody_out(portal: Portal) -> None:
+    """A browser keeps up to six; granian's backpressure counts connections, idle ones too, not requests."""
+    with ExitStack() as kept:
+        for _ in range(60):
+            connection = HTTPConnection("127.0.0.1", portal.port, timeout=10)
+            kept.callback(connection.close)
+            connection.request("GET", "/livez")
+            assert connection.getresponse().read()
+
+        assert _status(portal.port, "/auth/login/") == 200
 
 
 def test_the_portal_and_its_gate_answer_and_ctrl_c_loses_no_call(portal: Portal) -> None:
