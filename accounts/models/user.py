@@ -35,7 +35,8 @@ class UserManager(BaseUserManager["User"]):
 
         :raises ValidationError: for what is not an e-mail address.
         """
-        known = self.filter(email__iexact=email.strip()).first()
+        has_nul = "\0" in email  # which PostgreSQL cannot be asked for
+        known = None if has_nul else self.filter(email__iexact=email.strip()).first()
         return known if known is not None else self._make_without_password(email)
 
     def _make_without_password(self, email: str) -> "User":
