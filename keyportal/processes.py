@@ -177,17 +177,13 @@ def run(port: int, gate_port: int, entrance: str) -> int:
     """Run the three until one ends or somebody stops them; the exit status."""
     honcho.KILL_WAIT = STOP_SECONDS
     python = shlex.quote(sys.executable)
-    processes = honcho.Manager()
+    processes = honcho.Manager(honcho.Printer(Output()))
     for name, command in commands(port, gate_port).items():
         processes.add_process(name, f"exec {python} -m {command}", env={**os.environ, "PYTHONUNBUFFERED": "1"})
     announcer = multiprocessing.Process(target=announce, args=(port, gate_port, entrance), daemon=True)
     announcer.start()
     signal.signal(signal.SIGHUP, stop_unheard)
-    try:
-        processes.loop()
-    except OSError:  # what we print goes nowhere any more: `./portal up | head`
-        mute()
-        processes.terminate()
+    processes.loop()
     announcer.terminate()
     if processes.returncode in {rc["rc"] for rc in honcho.SIGNALS.values()}:
         print("\nStopped.", file=sys.stderr)
@@ -196,8 +192,28 @@ def run(port: int, gate_port: int, entrance: str) -> int:
     return 1
 
 
+class Output:
+    """Standard output until nobody reads it any more: `./portal up | head`, or the `tee` that Ctrl-C ends first.
+
+    An error there, in the middle of stopping, would leave those parts running that were not told yet.
+    """
+
+    def write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            stop_unheard()
+
+    def flush(self) -> None:
+        """Each write does."""
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+
 def stop_unheard(*_: object) -> None:
-    """The terminal was closed: stop as by Ctrl-C, without a place to say so."""
+    """Nobody listens any more: stop as by Ctrl-C, without a place to say so."""
     mute()
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -164,3 +164,38 @@ def test_a_closed_terminal_leaves_nothing_running(portal: Portal) -> None:
     portal.process.wait(60)
 
     assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
+
+
+BREAKS_WHILE_STOPPING = """
+import os, signal, sys, threading, time
+
+class Breaks:
+    broken = False
+
+    def write(self, text):
+        if "SIGTERM to b" in text and not self.broken:
+            self.broken = True
+            raise BrokenPipeError
+        return sys.__stdout__.write(text)
+
+    def __getattr__(self, name):
+        return getattr(sys.__stdout__, name)
+
+sys.stdout = Breaks()
+from keyportal import processes
+
+processes.commands = lambda *_: dict.fromkeys("abc", "http.server --bind 127.0.0.1 0")
+processes.announce = lambda *_: None
+threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+sys.exit(processes.run(0, 0, ""))
+"""
+
+
+def test_a_reader_that_goes_while_it_stops_leaves_nothing_running() -> None:
+    with subprocess.Popen(
+        [PYTHON, "-c", BREAKS_WHILE_STOPPING], cwd=BASE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        said, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert all(_is_gone(int(pid)) for pid in re.findall(r"started \(pid=(\d+)\)", said))
