@@ -23,7 +23,7 @@ from auditlog.call_rows import Call, Cleaner, Usage, raise_usage, store_calls, s
 from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
 
-NICENESS = 5  # of the child: answering calls comes before storing them
+NICENESS = 10  # of the child: answering calls comes before storing them
 FRAME = struct.Struct("<I")  # before each message, its length in bytes
 
 

@@ -21,7 +21,7 @@ from auditlog.call_storage import Pack, Storage, StorageRefusedError, StorageUna
 
 __all__ = ["NOBODY", "STOP_SECONDS", "Call", "CallWriter", "Usage", "Who"]
 
-QUEUE_LIMIT = 100_000  # calls; about 20 MB
+QUEUE_LIMIT = 250_000  # calls; about 35 MB
 PACK_SIZE = 250  # calls: few enough to be in the processor's cache still, and packed within 0.1 ms
 BATCH_LIMIT = 20_000  # calls
 QUIET_SECONDS = 0.25  # between batches

@@ -15,7 +15,7 @@ from django.conf import settings
 from accounts.revisions import LEASE_SECONDS
 from apikeys import secrets
 from apikeys.gate import answers, pages, refusals
-from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, caller_of, is_known_host
+from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, is_known_host
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.decide import judge
 from apikeys.gate.known import Digests, Kept, Known
@@ -87,11 +87,11 @@ class Gate:
         if kept is None or boot >= self.known.fresh_until:
             return None
         wall, window = time(), kept.window
-        if judge(kept.standing, window, boot=boot, wall=wall):
+        if judge(kept.standing, window, boot, wall):
             return None
-        number = self.request_ids.next_number()
         path = target.partition(b"?")[0] if b"?" in target else target
-        return self._accept(number, kept, method, path, get(b"user-agent", b""), caller_of(fields, peer), wall)
+        address = peer.caller(get(b"x-forwarded-for"))
+        return self._accept(self.request_ids.next_number(), kept, method, path, get(b"user-agent", b""), address, wall)
 
     def _accept(
         self,
@@ -133,7 +133,7 @@ class Gate:
         boot, wall = boot_seconds(), time()
         if boot >= self.known.fresh_until:
             return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
-        reason = judge(kept.standing, kept.window, boot=boot, wall=wall)
+        reason = judge(kept.standing, kept.window, boot, wall)
         if reason:
             return self._refuse(asked, number, reason, kept=kept, head=head)
         path, deprecation = asked.target.partition(b"?")[0], QUERY_DEPRECATION if in_query else b""

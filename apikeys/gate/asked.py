@@ -72,11 +72,6 @@ def is_known_host(host: bytes) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-def caller_of(fields: Fields, peer: "Peer") -> str | None:
-    forwarded_for = fields.get(b"x-forwarded-for")
-    return peer.address if forwarded_for is None else peer.caller(forwarded_for)
-
-
 def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
     """Read the call out of the gateway's request.
 
@@ -96,7 +91,7 @@ def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
         get(b"authorization"),
         get(b"x-api-key"),
         get(b"user-agent", b""),
-        caller_of(fields, peer),
+        peer.caller(get(b"x-forwarded-for")),
         get(b"x-gateway") == b"nginx",
     )
 
@@ -111,7 +106,7 @@ class Peer:
         parsed = ip_address(self.address) if self.address else None
         self.is_trusted = parsed is not None and origin.is_trusted_proxy(parsed)
 
-    def caller(self, forwarded_for: bytes) -> str | None:
+    def caller(self, forwarded_for: bytes | None) -> str | None:
         """The caller's address: this one's, or what it says if it is one of our proxies."""
         if not self.is_trusted or not forwarded_for or self.address is None:
             return self.address

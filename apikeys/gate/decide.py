@@ -14,7 +14,7 @@ def standing(credential: Credential) -> Reason:
     return Reason.ACCEPTED if credential.account_state == OPEN else Reason(credential.account_state)
 
 
-def judge(its_standing: Reason, window: Window, *, boot: float, wall: float) -> Reason:
+def judge(its_standing: Reason, window: Window, boot: float, wall: float) -> Reason:
     """Accept and count the call, or say why not; a refused call is not counted.
 
     :param boot: seconds of `boot_seconds`, read after the request's last byte; `wall`: Unix time.

@@ -170,7 +170,7 @@ def _judged(process: _Process, number: int, credential: Credential, *, in_query:
     with process.lock:
         window.learn(day=today[1], stored=usage.get(today, 0))
         boot = boot_seconds()
-        reason = judge(standing(credential), window, boot=boot, wall=wall)
+        reason = judge(standing(credential), window, boot, wall)
         if reason:
             return _refusal(process, number, reason, credential=credential, window=window)
         headers = _lines(window.headers + window.remaining())

@@ -179,7 +179,9 @@ class GateProtocol(asyncio.Protocol):
         if self.url == CHECK and method == b"GET" and not self.odd and not self.waiting:
             answer = self.gate.check_plain(self.fields, self.peer)
         if answer is not None:
-            self._done(answer, keep=keep)
+            self.answers.append(answer)
+            if not keep:
+                self.closing = True
         else:
             fields = self.fields if self.head is None else self.head
             self._take((self.url, method, fields, keep))

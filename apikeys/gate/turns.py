@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from apikeys.gate.protocol import GateProtocol
 
-TOGETHER = 16  # so many decisions at most does an answer wait for
+TOGETHER = 32  # so many decisions at most does an answer wait for
 
 
 class Turns:
