@@ -59,7 +59,7 @@ class CallWriter:
         self._on_usage = on_usage
         self._file = CountsFile(self.id)
         self._counts = self._file.numbers
-        self._stored = 0
+        self._issued = self._stored = 0
         self._again = False  # the batch was tried before
         self._patience = STOP_SECONDS
         self._stopping = Event()
@@ -70,7 +70,7 @@ class CallWriter:
 
     def put(self, call: Call) -> None:
         """Count a call as issued and queue it."""
-        self._counts[0] += 1
+        self._counts[0] = self._issued = self._issued + 1
         queue = self._queue
         if len(queue) < self._pack_size:
             queue.append(call)

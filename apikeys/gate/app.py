@@ -91,26 +91,20 @@ class Gate:
             return None
         path = target.partition(b"?")[0] if b"?" in target else target
         address = peer.caller(get(b"x-forwarded-for"))
-        return self._accept(self.request_ids.next_number(), kept, method, path, get(b"user-agent", b""), address, wall)
-
-    def _accept(
-        self,
-        number: int,
-        kept: Kept,
-        method: bytes,
-        path: bytes,
-        user_agent: bytes,
-        address: str | None,
-        wall: float,
-        deprecation: bytes = b"",
-    ) -> bytes:
-        """Log an accepted call and answer it."""
-        window, request_ids = kept.window, self.request_ids
-        self.accepted[kept.kind] += 1
+        number = self.request_ids.next_number()
         self.writer.put(
-            (kept.who, wall, method, path, 204, None, "", user_agent, address, request_ids.base + number, window.day)
-        )
-        return ACCEPTED % (self.date, kept.head, deprecation, *window.left_now(), request_ids.prefix, number)
+            (kept.who, wall, method, path, 204, None, "", get(b"user-agent", b""), address,
+             self.request_ids.base + number, window.day)
+        )  # fmt: skip
+        return self._accepted(kept, number)
+
+    def _accepted(self, kept: Kept, number: int, deprecation: bytes = b"") -> bytes:
+        """The answer to an accepted call."""
+        self.accepted[kept.kind] += 1
+        left_today, left, seconds = kept.window.left_now()
+        return ACCEPTED % (
+            self.date, kept.head, deprecation, left_today, left, left, seconds, self.request_ids.prefix, number
+        )  # fmt: skip
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
     def check(self, asked: Asked, later: Later, *, head: bool) -> bytes | None:
@@ -137,7 +131,11 @@ class Gate:
         if reason:
             return self._refuse(asked, number, reason, kept=kept, head=head)
         path, deprecation = asked.target.partition(b"?")[0], QUERY_DEPRECATION if in_query else b""
-        return self._accept(number, kept, asked.method, path, asked.user_agent, asked.address, wall, deprecation)
+        self.writer.put(
+            (kept.who, wall, asked.method, path, 204, None, "", asked.user_agent, asked.address,
+             self.request_ids.base + number, kept.window.day)
+        )  # fmt: skip
+        return self._accepted(kept, number, deprecation)
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
         for digest in digests:

@@ -117,16 +117,17 @@ class Window:
             self.stored = max(stored, self.stored)
             self.left_today = self.daily - self.stored - pending
 
-    def left_now(self) -> tuple[int, int, int, int]:
-        """As of the last call: what is left of the day, of the window (twice), and whole seconds until more is."""
+    def left_now(self) -> tuple[int, int, int]:
+        """As of the last call: what is left of the day, what of the window, and whole seconds until that is more."""
         left, left_today = self.left, self.left_today
         if left < 0 or left_today < 0:  # only after the plan was lowered, or where other processes went on
             left, left_today = max(left, 0), max(left_today, 0)
-        return left_today, left, left, 0 if left == self.burst else min(self.room, WINDOW_SECONDS)
+        return left_today, left, 0 if left == self.burst else min(self.room, WINDOW_SECONDS)
 
     def remaining(self) -> bytes:
         """The headers that change with each call; with `headers` all of them."""
-        return REMAINING % self.left_now()
+        left_today, left, seconds = self.left_now()
+        return REMAINING % (left_today, left, left, seconds)
 
     def retry_after(self, reason: Reason, *, boot: float, wall: float) -> int:
         """Whole seconds until a refused call may pass."""
