@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
-from accounts import notices
+from accounts import notices, outbox
 from accounts.models import AccessRequest, Member, Notice
 from accounts.permissions import Permission
 from auditlog import journal
 from auditlog.actions import Action
 
+MAIL = "accounts.access_requested"
 ASK_AGAIN_AFTER = timedelta(days=1)
 
 
@@ -52,6 +53,8 @@ def ask_for_key(*, member: Member, reason: str, now: datetime) -> AccessRequest:
         now=now,
         who=member.actor.name,
     )
+    for admin in account.super_admins():
+        outbox.add(MAIL, about=request.pk, to=admin.user.email, now=now)
     return request
 
 

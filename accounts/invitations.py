@@ -191,6 +191,7 @@ def accept_as_new_person(
 
     :raises PeopleError: if it is not offered (any more), or if somebody signs in with the address by now.
     """
+    invitation.account.lock()  # before the person, as whoever adds a member by hand does
     try:
         with transaction.atomic():
             own = {"name": name, "language": language, "time_zone": invitation.account.time_zone}

@@ -3,12 +3,14 @@
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import invitations, outbox
-from accounts.models import Account, Invitation, OutgoingMail, User
+from accounts import access_requests, invitations, outbox
+from accounts.models import AccessRequest, Account, Invitation, OutgoingMail, User
 
 
 @outbox.composes(invitations.MAIL)
@@ -21,6 +23,19 @@ def invitation(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | No
     context = {"invitation": offered, "link": invitations.link_of(offered)}
     with _zone_for(mail.to, account=offered.account):
         return outbox.write(mail, subject=subject, template="invitation", context=context)
+
+
+@outbox.composes(access_requests.MAIL)
+def access_requested(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+    """That a member asks for the key; nobody needs it once the request has ended, or who is no super admin by now."""
+    asked = AccessRequest.objects.open().select_related("member__account", "member__user").filter(pk=mail.about).first()
+    if asked is None or not asked.member.account.super_admins().filter(user__email=mail.to).exists():
+        return None
+    account = asked.member.account
+    subject = _("%(account)s: %(who)s asks for the API key") % {"account": account, "who": asked.member}
+    link = f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[account.slug])}#requests"
+    context = {"asked": asked, "account": account, "link": link}
+    return outbox.write(mail, subject=subject, template="access_requested", context=context)
 
 
 def _zone_for(address: str, *, account: Account) -> AbstractContextManager[None]:

@@ -26,6 +26,7 @@ def add_operator(*, email: str, by: By, now: datetime) -> User:
     :raises OperatorError: if they are one already, or may not sign in.
     :raises django.core.exceptions.ValidationError: for what is not an e-mail address.
     """
+    list(User.objects.operators().order_by("pk").select_for_update())  # in the order that everybody locks them in
     require_operator(by)
     person = User.objects.select_for_update().get(pk=User.objects.find_or_make(email).pk)
     if not person.is_active:

@@ -36,7 +36,7 @@ def _ask(request: HttpRequest, member: Member, reason: str) -> None:
     except access_requests.AskedLatelyError:
         messages.error(request, _("You asked within the last day. You can ask again a day after that."))
     else:
-        messages.success(request, _("Asked. Each super admin of this account reads it in the portal."))
+        messages.success(request, _("Asked. Each super admin of this account gets a mail, and reads it in the portal."))
 
 
 @requires(Permission.MANAGE_API_KEY, come_back_to=PAGE)

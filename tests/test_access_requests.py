@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail as mailbox
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -13,6 +14,7 @@ from django.utils import timezone
 from accounts import access_requests
 from accounts.models import AccessRequest, Member, Notice
 from accounts.permissions import Role
+from accounts.tasks import send_mails
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
 from tests.factories import NOW, ApiKeyFactory, MemberFactory, SuperAdminFactory
@@ -45,7 +47,7 @@ def test_who_may_not_show_the_key_asks_and_every_super_admin_is_told(role: Role)
 
     answer = signed_in(member).post(path(ASK, key.account), {"reason": "The nightly import"}, follow=True)
 
-    assert "Asked. Each super admin of this account reads it in the portal." in answer.content.decode()
+    assert "Asked. Each super admin of this account gets a mail, and reads it in the portal." in answer.content.decode()
     told = Notice.objects.filter(kind=Notice.Kind.ACCESS_REQUESTED)
     assert {notice.user for notice in told} == {admin_of(key).user, other.user}
     entry = AuditEntry.objects.get(action=Action.MEMBER_ASKED_FOR_KEY)
@@ -223,3 +225,22 @@ def test_who_left_a_moment_ago_asks_for_nothing() -> None:
         _asked(member)
 
     assert not AccessRequest.objects.exists()
+
+
+def test_each_super_admin_gets_a_mail_and_none_once_it_is_dismissed() -> None:
+    admin = SuperAdminFactory.create(user__email="ada@acme.example", account__name="Acme")
+    member = MemberFactory.create(account=admin.account, user__name="Jun", user__email="jun@acme.example")
+    _asked(member)
+    send_mails()
+    MemberFactory.create(account=admin.account)
+    dismissed = _asked(MemberFactory.create(account=admin.account))
+    access_requests.dismiss(request=dismissed, by=admin, now=NOW)
+    send_mails()
+
+    (message,) = mailbox.outbox
+    assert (message.to, message.subject) == (["ada@acme.example"], "Acme: Jun asks for the API key")
+    text = str(message.body)
+    assert text.startswith("Jun (jun@acme.example) asks for access to the API key of Acme.\n")
+    assert "The reason given: The nightly import" in text
+    assert f"http://localhost{path('apikeys:api-key', admin.account)}#requests\n" in text
+    assert "\n\n\n" not in text

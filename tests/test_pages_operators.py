@@ -95,6 +95,8 @@ def _operation_pages(about: Account, person: User) -> list[str]:
         *(page(name, about.pk) for name in OF_AN_ACCOUNT),
         page("user_add_operator"),
         page("user_remove_operator", person.pk),
+        page("user_deactivate", person.pk),
+        page("user_reactivate", person.pk),
     ]
 
 

@@ -381,6 +381,14 @@ def test_an_operator_without_a_second_factor_finds_only_the_enrolment_page_after
     assert client.get("/admin/").headers["Location"] == ENROLMENT
 
 
+def test_who_is_promoted_again_has_fourteen_days_again() -> None:
+    member = MemberFactory.create(user__second_factor_due_at=NOW - 365 * DAY)
+
+    operations.change_role(member=member, role=Role.SUPER_ADMIN, by=SHELL, now=NOW)
+
+    assert User.objects.get(pk=member.user_id).second_factor_due_at == NOW + 14 * DAY
+
+
 def test_a_demonstration_asks_for_none(ada: Member, settings: Settings) -> None:
     settings.DEMO = True
     client = _overdue(ada)

@@ -79,10 +79,10 @@ def change_role(*, member: Member, role: Role, by: By, now: datetime) -> Member:
             return current
         if before == Role.SUPER_ADMIN:
             _require_another_super_admin(current)
-        current.role = role
-        current.save(update_fields=["role"])
         if role == Role.SUPER_ADMIN:
             second_factors.expect(current.user, now=now)
+        current.role = role
+        current.save(update_fields=["role"])
         changed = Action.MEMBER_ROLE_CHANGED
         journal.record(changed, of=current.account, by=by, target=current, at=now, previous_role=before)
         return current
