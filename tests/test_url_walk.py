@@ -6,8 +6,9 @@ What an address of an account answers is one table: to a member by permission, 4
 from collections.abc import Iterator
 
 import pytest
+from django.contrib import admin
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts import access_requests
@@ -44,7 +45,29 @@ ACCOUNT_PAGES = {
     "auditlog:audit-log": (Permission.SEE_AUDIT_LOG, "GET"),
     "auditlog:audit-log-entry": (Permission.SEE_AUDIT_LOG, "GET"),
 }
-# Not of any one account; each is tested where it is at home. Those that end in * by their beginning.
+ALLAUTH = """
+    account_change_password account_confirm_email account_confirm_login_code account_email
+    account_email_verification_sent account_inactive account_login account_logout account_reauthenticate
+    account_reset_password account_reset_password_done account_reset_password_from_key
+    account_reset_password_from_key_done account_set_password account_signup mfa_activate_totp
+    mfa_add_webauthn mfa_authenticate mfa_deactivate_totp mfa_download_recovery_codes mfa_edit_webauthn
+    mfa_generate_recovery_codes mfa_index mfa_list_webauthn mfa_login_webauthn mfa_reauthenticate
+    mfa_reauthenticate_webauthn mfa_remove_webauthn mfa_view_recovery_codes
+""".split()  # noqa: SIM905 -- a list of words
+OPERATIONS = """
+    accounts_account_plan accounts_account_suspend accounts_account_close accounts_account_reopen
+    accounts_user_add_operator accounts_user_remove_operator accounts_user_deactivate accounts_user_reactivate
+    apikeys_connectedapp_register apikeys_connectedapp_edit apikeys_connectedapp_withdraw
+""".split()  # noqa: SIM905 -- a list of words
+SITE = "index login logout password_change password_change_done autocomplete jsi18n view_on_site app_list".split()  # noqa: SIM905 -- likewise
+ROWS = [
+    f"{model._meta.app_label}_{model._meta.model_name}_{page}"
+    for model in admin.site._registry  # noqa: SLF001 -- every model that has pages there
+    for page in ("add", "change", "changelist", "delete", "history")
+]
+# By name or, where it has none, by pattern.
+ADMIN = {f"admin:{name}" for name in (*SITE, *ROWS, *OPERATIONS, "(?P<url>.*)$", "<path:object_id>/")}
+# Not of any one account; each is tested where it is at home.
 ELSEWHERE = {
     *(
         "home",
@@ -64,7 +87,9 @@ ELSEWHERE = {
         "single-sign-on-callback",
         "single-sign-on-proof",
     ),
-    *("account_*", "mfa_*", "usersessions_list", "admin:*", "account-api:*", "account_api:*"),
+    *("account_api:docs", "account_api:door", "account_api:openapi", "usersessions_list"),
+    *ALLAUTH,
+    *ADMIN,
     *("livez", "readyz", "metrics"),
 }
 
@@ -76,10 +101,6 @@ def _names(patterns: list[URLPattern | URLResolver], namespace: str = "") -> Ite
             yield from _names(pattern.url_patterns, inner)
         else:
             yield f"{namespace}{pattern.name or pattern.pattern}"
-
-
-def _is_elsewhere(name: str) -> bool:
-    return any(name == known or (known.endswith("*") and name.startswith(known[:-1])) for known in ELSEWHERE)
 
 
 def _address(name: str, account: Account) -> str:
@@ -122,10 +143,23 @@ def account() -> Account:
 
 def test_every_address_is_known_to_this_test() -> None:
     unknown = {
-        name for name in _names(get_resolver().url_patterns) if name not in ACCOUNT_PAGES and not _is_elsewhere(name)
+        name for name in _names(get_resolver().url_patterns) if name not in ACCOUNT_PAGES and name not in ELSEWHERE
     }
 
     assert not unknown, "Say in this file who may open these."
+
+
+@pytest.mark.parametrize("name", [*ROWS, *OPERATIONS, "index", "password_change"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_operators_pages_open_to_operators_alone(account: Account, name: str, method: str) -> None:
+    try:
+        address = reverse(f"admin:{name}")
+    except NoReverseMatch:
+        address = reverse(f"admin:{name}", args=[account.pk])
+
+    answers = [client.generic(method, address) for client in (signed_in(account.super_admins()[0]), Client())]
+
+    assert all(answer.headers.get("Location", "").startswith("/admin/login/?next=") for answer in answers)
 
 
 @pytest.mark.parametrize(("role", "name", "method"), ASKED_BY)
