@@ -2,6 +2,7 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.account import Account
@@ -21,6 +22,11 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 NoticeManager = models.Manager.from_queryset(NoticeQuerySet)
 
 
+def every_kind() -> list[tuple[str, Promise]]:
+    """For the column: as a function, so that a new kind needs no migration."""
+    return [(kind.value, kind.label) for kind in Notice.Kind]
+
+
 class Notice(models.Model):
     """Something that concerns one person, told once: the same event never makes a second row."""
 
@@ -34,7 +40,7 @@ class Notice(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
-    kind = models.CharField(max_length=32, choices=Kind)
+    kind = models.CharField(max_length=32, choices=every_kind)
     event = models.CharField(max_length=100)  # what makes two notices the same: "api_key.old:<key>:<cycle>"
     about = models.CharField(max_length=64, blank=True)  # what ends it; empty: nothing but being read
     facts = models.JSONField(default=dict)  # what its sentence names
