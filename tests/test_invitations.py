@@ -10,7 +10,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.utils import timezone
 
-from accounts import invitations, operations, outbox
+from accounts import invitations, operations, sending
 from accounts.actors import SHELL
 from accounts.models import Invitation, Member, OutgoingMail, User
 from accounts.permissions import Role
@@ -54,7 +54,7 @@ def test_the_mail_names_who_invites_to_what_and_carries_the_link() -> None:
     admin = SuperAdminFactory.create(user__name="Ada <b>Lovelace", account__name="Acme & Sons")
     invitation = invite(admin)
 
-    outbox.send_next(now=NOW)
+    sending.send_next(now=NOW)
 
     message = mailbox.outbox[0]
     assert isinstance(message, EmailMultiAlternatives)
@@ -73,7 +73,7 @@ def test_an_invitation_that_was_withdrawn_before_its_mail_left_sends_none() -> N
     admin = SuperAdminFactory.create()
     invitations.withdraw(invitation=invite(admin), by=admin, now=NOW)
 
-    outbox.send_next(now=NOW)
+    sending.send_next(now=NOW)
 
     assert not mailbox.outbox
     assert AuditEntry.objects.filter(action=Action.MEMBER_INVITATION_WITHDRAWN).count() == 1
@@ -170,7 +170,7 @@ def test_sending_again_ends_the_old_link() -> None:
     invitation.refresh_from_db()
     assert invitations.found_by(old) is None
     assert invitations.found_by(invitations.token_of(invitation.issue)) == invitation
-    while outbox.send_next(now=NOW + DAY):
+    while sending.send_next(now=NOW + DAY):
         pass
     assert len(mailbox.outbox) == 1  # the first mail's link works no longer, so that mail is not sent
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import to_locale
 from pytest_django import Settings
 
-from accounts import invitations, outbox, setup
+from accounts import invitations, sending, setup
 from accounts.models import User
 from accounts.permissions import Role
 from keyportal.locale.en import formats as first
@@ -138,7 +138,7 @@ def _invitation_to(email: str) -> tuple[str, str]:
         user__language="en-gb", user__time_zone="Asia/Tokyo", account__time_zone="Asia/Tokyo"
     )
     invitations.invite(account=admin.account, email=email, role=Role.MEMBER, by=admin, now=NOW)
-    outbox.send_next(now=NOW)
+    sending.send_next(now=NOW)
     (message,) = mailbox.outbox
     assert isinstance(message, EmailMultiAlternatives)
     return str(message.body), str(message.alternatives[0][0])

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import outbox
+from accounts import outbox, sending
 from accounts.models import OutgoingMail
 from accounts.tasks import prune_mails, send_mails
 from tests.clients.server import free_port
@@ -41,7 +41,7 @@ def owe(about: str = "the weather", to: str = "ada@acme.example") -> OutgoingMai
 
 
 def send_all(now: datetime = NOW) -> None:
-    while outbox.send_next(now=now):
+    while sending.send_next(now=now):
         pass
 
 
@@ -93,15 +93,15 @@ def test_after_a_refusal_of_the_mail_server_it_is_tried_again_later(mail_server:
     send_all()
     mail_server.refuses = False
 
-    send_all(NOW + outbox.FIRST_PAUSE - timedelta(seconds=1))
+    send_all(NOW + sending.FIRST_PAUSE - timedelta(seconds=1))
     too_early = len(mail_server.received)
-    send_all(NOW + outbox.FIRST_PAUSE)
+    send_all(NOW + sending.FIRST_PAUSE)
 
     mail.refresh_from_db()
     assert too_early == 0
     assert len(mail_server.received) == 1
     assert f"Message-ID: <{mail.id}@test>".encode() in (mail_server.received[0].original_content or b"")
-    assert (mail.attempts, mail.sent_at) == (2, NOW + outbox.FIRST_PAUSE)
+    assert (mail.attempts, mail.sent_at) == (2, NOW + sending.FIRST_PAUSE)
 
 
 def test_a_mail_server_that_is_gone_loses_nothing(settings: Settings) -> None:
@@ -110,24 +110,24 @@ def test_a_mail_server_that_is_gone_loses_nothing(settings: Settings) -> None:
     mail = owe()
 
     for attempt in range(12):
-        send_all(NOW + attempt * outbox.LONGEST_PAUSE)
+        send_all(NOW + attempt * sending.LONGEST_PAUSE)
 
     mail.refresh_from_db()
     assert (mail.sent_at, mail.attempts) == (None, 12)
-    assert mail.due_at == NOW + 11 * outbox.LONGEST_PAUSE + outbox.LONGEST_PAUSE
+    assert mail.due_at == NOW + 11 * sending.LONGEST_PAUSE + sending.LONGEST_PAUSE
 
 
 def test_what_a_worker_that_died_had_claimed_is_sent_when_its_lease_ends() -> None:
     mail = owe()
-    OutgoingMail.objects.update(claimed_until=NOW + outbox.LEASE, attempts=1)
+    OutgoingMail.objects.update(claimed_until=NOW + sending.LEASE, attempts=1)
 
-    send_all(NOW + outbox.LEASE - MINUTE)
+    send_all(NOW + sending.LEASE - MINUTE)
     before = len(mailbox.outbox)
-    send_all(NOW + outbox.LEASE)
+    send_all(NOW + sending.LEASE)
 
     mail.refresh_from_db()
     assert before == 0
-    assert mail.sent_at == NOW + outbox.LEASE
+    assert mail.sent_at == NOW + sending.LEASE
 
 
 @pytest.mark.django_db(transaction=True)
@@ -147,6 +147,27 @@ def test_of_eight_workers_at_once_each_mail_is_sent_by_one(mail_server: MailServ
     assert sorted(message_ids(mail_server)) == sorted(f"<{mail.id}@test>" for mail in OutgoingMail.objects.all())
 
 
+def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_the_mail_to_whoever_has_it(
+    mail_server: MailServer,
+) -> None:
+    with transaction.atomic():
+        outbox.add("tests.slow", about="x", to="ada@acme.example", now=NOW)
+
+    sending.send_next(now=NOW)
+
+    mail = OutgoingMail.objects.get()
+    assert message_ids(mail_server) == [f"<{mail.id}@test>"]
+    assert (mail.attempts, mail.sent_at) == (2, NOW + sending.LEASE)
+
+
+@outbox.composes("tests.slow")
+def slow(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+    """Takes so long at first that another worker claims the mail, and sends it, meanwhile."""
+    if mail.attempts == 1:
+        sending.send_next(now=NOW + sending.LEASE)
+    return greeting(mail, now)
+
+
 @pytest.mark.parametrize("kind", ["tests.broken", "tests.of_a_newer_version"])
 def test_a_mail_that_cannot_be_written_holds_up_no_other_and_says_why(kind: str) -> None:
     with transaction.atomic():
@@ -157,7 +178,7 @@ def test_a_mail_that_cannot_be_written_holds_up_no_other_and_says_why(kind: str)
 
     broken = OutgoingMail.objects.get(kind=kind)
     assert [message.subject for message in mailbox.outbox] == ["Good day"]
-    assert (broken.sent_at, broken.due_at) == (None, NOW + outbox.FIRST_PAUSE)
+    assert (broken.sent_at, broken.due_at) == (None, NOW + sending.FIRST_PAUSE)
     assert broken.failure.startswith(("ZeroDivisionError: ", "KeyError: "))
 
 
@@ -171,13 +192,13 @@ def test_after_five_days_a_mail_is_given_up(settings: Settings) -> None:
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     mail = owe()
 
-    send_all(NOW + outbox.GIVEN_UP_AFTER - MINUTE)
+    send_all(NOW + sending.GIVEN_UP_AFTER - MINUTE)
     mail.refresh_from_db()
     before = mail.dropped_at
-    send_all(NOW + outbox.GIVEN_UP_AFTER)
+    send_all(NOW + sending.GIVEN_UP_AFTER)
 
     mail.refresh_from_db()
-    assert (before, mail.dropped_at) == (None, NOW + outbox.GIVEN_UP_AFTER)
+    assert (before, mail.dropped_at) == (None, NOW + sending.GIVEN_UP_AFTER)
     assert mail.failure.startswith("ConnectionRefusedError")
 
 
@@ -188,8 +209,8 @@ def test_a_row_stays_for_as_long_as_something_could_owe_its_mail_again() -> None
     send_all()
     OutgoingMail.objects.filter(pk=owed.pk).update(sent_at=None)
 
-    early = outbox.prune(now=NOW + outbox.KEPT_FOR)
-    removed = outbox.prune(now=NOW + outbox.KEPT_FOR + MINUTE)
+    early = sending.prune(now=NOW + sending.KEPT_FOR)
+    removed = sending.prune(now=NOW + sending.KEPT_FOR + MINUTE)
 
     assert (early, removed) == (0, 2)
     assert list(OutgoingMail.objects.all()) == [owed]

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import invitations, outbox
+from accounts import invitations, sending
 from accounts.models import OutgoingMail
 from accounts.permissions import Role
 from tests.clients import server
@@ -22,10 +22,10 @@ import django
 django.setup()
 from django.core.mail.backends.smtp import EmailBackend
 from django.utils import timezone
-from accounts import outbox
+from accounts import sending
 
 step = sys.argv[1]
-send, note = EmailBackend.send_messages, outbox._note
+send, note = EmailBackend.send_messages, sending._note
 
 def die_if(here):
     if step == here:
@@ -41,8 +41,8 @@ def note_and_die(mail, **facts):
     note(mail, **facts)
     die_if("after noting")
 
-EmailBackend.send_messages, outbox._note = send_and_die, note_and_die
-while outbox.send_next(now=timezone.now()):
+EmailBackend.send_messages, sending._note = send_and_die, note_and_die
+while sending.send_next(now=timezone.now()):
     pass
 """
 MAILS = 3
@@ -66,7 +66,7 @@ def test_what_a_killed_process_had_in_hand_is_sent_by_the_next(step: str, twice:
     _owe_mails()
 
     status = _send_in_a_process_that_dies(step, mail_server)
-    while outbox.send_next(now=timezone.now() + outbox.LEASE):
+    while sending.send_next(now=timezone.now() + sending.LEASE):
         pass
 
     ids = message_ids(mail_server)
@@ -81,7 +81,7 @@ def test_without_the_lease_the_mail_in_hand_would_be_lost(mail_server: MailServe
     _owe_mails()
 
     _send_in_a_process_that_dies("before sending", mail_server)
-    while outbox.send_next(now=timezone.now()):  # as if what a dead process had claimed stayed claimed
+    while sending.send_next(now=timezone.now()):  # as if what a dead process had claimed stayed claimed
         pass
 
     assert len(message_ids(mail_server)) == MAILS - 1

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from accounts import outbox
+from accounts import sending
 from apikeys.operations import reminders
 from keyportal.shell import OperatorCommand, iso_instant
 
@@ -21,7 +21,7 @@ class Command(OperatorCommand):
     def handle(self, *, now: datetime | None, json: bool, **_: Any) -> None:
         now = now or timezone.now()
         told, mails = reminders.remind(now=now), 0
-        while outbox.send_next(now=now):
+        while sending.send_next(now=now):
             mails += 1
         facts = {"reminded": told, "mails": mails, "now": now}
         self.say(facts, f"Reminded {told:,} people; {mails:,} mails were due.", as_json=json)
