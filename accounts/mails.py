@@ -4,38 +4,40 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import access_requests, invitations, outbox
+from accounts import access_requests, invitations, letters, names, outbox
 from accounts.models import AccessRequest, Account, Invitation, OutgoingMail, User
 
 
 @outbox.composes(invitations.MAIL)
-def invitation(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+def invitation(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """The link that accepts an invitation; nobody needs one that was withdrawn, used, sent anew or is over."""
     offered = Invitation.objects.select_related("account", "invited_by__user").filter(issue=mail.about).first()
     if offered is None or invitations.why_void(offered, now=now):
         return None
-    subject = _("You are invited to %(account)s") % {"account": offered.account}
+    subject = _("You are invited to %(account)s") % {"account": names.in_subject(offered.account)}
     context = {"invitation": offered, "link": invitations.link_of(offered)}
     with _zone_for(mail.to, account=offered.account):
-        return outbox.write(mail, subject=subject, template="invitation", context=context)
+        return letters.write(subject=subject, template="invitation", context=context)
 
 
 @outbox.composes(access_requests.MAIL)
-def access_requested(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+def access_requested(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """That a member asks for the key; nobody needs it once the request has ended, or who is no super admin by now."""
     asked = AccessRequest.objects.open().select_related("member__account", "member__user").filter(pk=mail.about).first()
     if asked is None or not asked.member.account.super_admins().filter(user__email=mail.to).exists():
         return None
     account = asked.member.account
-    subject = _("%(account)s: %(who)s asks for the API key") % {"account": account, "who": asked.member}
+    subject = _("%(account)s: %(who)s asks for the API key") % {
+        "account": names.in_subject(account),
+        "who": names.in_subject(asked.member),
+    }
     link = f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[account.slug])}#requests"
     context = {"asked": asked, "account": account, "link": link}
-    return outbox.write(mail, subject=subject, template="access_requested", context=context)
+    return letters.write(subject=subject, template="access_requested", context=context)
 
 
 def _zone_for(address: str, *, account: Account) -> AbstractContextManager[None]:

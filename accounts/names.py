@@ -11,6 +11,8 @@ from auditlog import shapes
 JOINERS = "\u200c\u200d"  # belong into Persian words and into emoji, and show nothing by themselves
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols by category, empty to the eye
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidirectional ones too), surrogates, line ends
+RIGHT_TO_LEFT = {"R", "AL", "AN"}  # of Unicode's bidirectional classes
+LONGEST_IN_SUBJECT = 50  # characters; phones show about 40 of a subject
 SEEN = ("L", "N", "P", "S")  # letters, numbers, punctuation, symbols
 
 
@@ -47,3 +49,17 @@ def validate_slug(slug: str) -> None:
 def tidy(name: str) -> str:
     """The name as it is kept: composed (Unicode's NFC), so that equal looks are equal texts, and without margins."""
     return unicodedata.normalize("NFC", name).strip()
+
+
+def isolated(name: str) -> str:
+    """The name for plain text: one from right to left stands between isolates, and turns nothing around (UAX #9)."""
+    turns = any(unicodedata.bidirectional(char) in RIGHT_TO_LEFT for char in name)
+    return f"\u2068{name}\u2069" if turns else name
+
+
+def in_subject(name: object) -> str:
+    """The name for a mail's subject: isolated, and short enough that what follows is still seen."""
+    text = " ".join(str(name).split())
+    if len(text) > LONGEST_IN_SUBJECT:
+        text = text[: LONGEST_IN_SUBJECT - 1].rstrip(f" {JOINERS}") + "…"
+    return isolated(text)

@@ -4,22 +4,18 @@ A row says whom and about what, never the text: a composer writes that when the 
 or finds that nobody needs the mail any more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import connection
-from django.template.loader import render_to_string
 from django.utils import translation
 
-from accounts import readers
+from accounts import letters, readers
 from accounts.models import OutgoingMail, User
 
-Composer = Callable[[OutgoingMail, datetime], EmailMultiAlternatives | None]
+Composer = Callable[[OutgoingMail, datetime], letters.Letter | None]
 
 _composers: dict[str, Composer] = {}
 
@@ -44,24 +40,8 @@ def add(kind: str, *, about: object, to: str, now: datetime) -> None:
     OutgoingMail.objects.get_or_create(kind=kind, about=str(about), to=to, defaults={"created_at": now, "due_at": now})
 
 
-def write(mail: OutgoingMail, *, subject: str, template: str, context: Mapping[str, Any]) -> EmailMultiAlternatives:
-    """A message in the house's look, from `mails/<template>.txt` and `.html`."""
-    whole = {**context, "subject": subject, "demo": settings.DEMO, "origin": settings.SITE_ORIGIN}
-    message = EmailMultiAlternatives(
-        subject=" ".join(subject.split()),
-        body=render_to_string(f"mails/{template}.txt", whole),
-        to=[mail.to],
-        headers={
-            "Message-ID": f"<{mail.id}@{urlsplit(settings.SITE_ORIGIN).hostname}>",
-            "Auto-Submitted": "auto-generated",  # RFC 3834
-        },
-    )
-    message.attach_alternative(render_to_string(f"mails/{template}.html", whole), "text/html")
-    return message
-
-
-def compose(mail: OutgoingMail, *, now: datetime) -> EmailMultiAlternatives | None:
-    """The message, as its recipient reads; None if nobody needs it any more.
+def compose(mail: OutgoingMail, *, now: datetime) -> letters.Letter | None:
+    """What it says, as its recipient reads; None if nobody needs it any more.
 
     :raises KeyError: for a kind that this version does not know.
     """

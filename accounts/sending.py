@@ -15,7 +15,7 @@ import structlog
 from anymail.exceptions import AnymailError
 from django.db.models import F, Q, QuerySet
 
-from accounts import outbox
+from accounts import letters, outbox
 from accounts.models import OutgoingMail
 from auditlog.shapes import mask
 
@@ -55,9 +55,10 @@ def prune(*, now: datetime) -> int:
 
 def _send(mail: OutgoingMail, *, now: datetime) -> bool:
     """False if nobody needs it any more."""
-    message = outbox.compose(mail, now=now)
-    if message is None:
+    letter = outbox.compose(mail, now=now)
+    if letter is None:
         return False
+    message = letters.message_of(mail, letter)
     if _claimed_by_us(mail).exists():  # else another worker has it: we stood still for longer than the lease
         message.send()
     return True

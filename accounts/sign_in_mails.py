@@ -4,13 +4,12 @@ from datetime import datetime
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import operations, outbox, proofs_by_mail, readers
+from accounts import letters, operations, outbox, proofs_by_mail, readers
 from accounts.models import OutgoingMail, User
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -31,26 +30,26 @@ KINDS: dict[str, Promise] = {"totp": _("authenticator app"), "webauthn": _("pass
 
 
 @outbox.composes(proofs_by_mail.NEW_PASSWORD)
-def new_password(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+def new_password(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """The link to choose a password; nobody needs one whose address is another by now, or who may not sign in."""
     user = _person(mail)
     if user is None or user.email != mail.to:
         return None
     context = {"user": user, "link": proofs_by_mail.new_password_link(user)}
-    return outbox.write(mail, subject=_now("Choose a new password"), template="new_password", context=context)
+    return letters.write(subject=_now("Choose a new password"), template="new_password", context=context)
 
 
 @outbox.composes(proofs_by_mail.CONFIRM_ADDRESS)
-def confirm_address(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+def confirm_address(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     address = EmailAddress.objects.filter(user=_person(mail), email=mail.to, verified=False).first()
     if address is None:
         return None
     context = {"email": mail.to, "link": proofs_by_mail.confirmation_link(address)}
-    return outbox.write(mail, subject=_now("Confirm your e-mail address"), template="confirm_address", context=context)
+    return letters.write(subject=_now("Confirm your e-mail address"), template="confirm_address", context=context)
 
 
 @outbox.composes(proofs_by_mail.NEW_ADDRESS)
-def new_address(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+def new_address(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """The link to the address that somebody wants to sign in with; none where somebody signs in with it already."""
     user = _person(mail)
     if user is None or User.objects.filter(email__iexact=mail.to).exists():
@@ -58,11 +57,11 @@ def new_address(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | N
     context = {"user": user, "email": mail.to, "link": proofs_by_mail.new_address_link(user, mail.to)}
     with readers.written_for(user):
         subject = _now("Confirm this address to sign in with it")
-        return outbox.write(mail, subject=subject, template="new_address", context=context)
+        return letters.write(subject=subject, template="new_address", context=context)
 
 
 @outbox.composes(operations.SIGN_IN_MAIL)
-def sign_in_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+def sign_in_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """What an entry says about somebody's sign-in, to that person: what, when, from where, and what to do."""
     entry_id, _sep, user_id = mail.about.partition(":")
     entry = AuditEntry.objects.get(pk=entry_id)
@@ -80,7 +79,7 @@ def sign_in_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives
         "second_factors": f"{settings.SITE_ORIGIN}{reverse('mfa_index')}",
     }
     with readers.written_for(user):  # the mail may go to an address that is not theirs any more
-        return outbox.write(mail, subject=str(SUBJECTS[entry.action]), template="sign_in_changed", context=context)
+        return letters.write(subject=str(SUBJECTS[entry.action]), template="sign_in_changed", context=context)
 
 
 def _came_along(entry: AuditEntry) -> bool:

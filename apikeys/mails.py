@@ -3,13 +3,12 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import outbox
+from accounts import letters, names, outbox
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys.models import ApiKey
@@ -30,7 +29,7 @@ CHANGES: dict[str, Promise] = {
 
 
 @outbox.composes(reminders.MAIL)
-def rotation_due(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """The reminder to rotate; not for who has left, nor about a key that is gone or that opens nothing now."""
     key_id, cycle, user_id = mail.about.split(":")
     key = ApiKey.objects.active().filter(pk=key_id).select_related("account").first()
@@ -57,12 +56,12 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | 
         "more_callers": max(len(callers) - CALLERS_NAMED, 0),
         "link": f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[member.account.slug])}",
     }
-    subject %= {"account": member.account, "days": days}
-    return outbox.write(mail, subject=subject, template="rotation_due", context=context)
+    subject %= {"account": names.in_subject(member.account), "days": days}
+    return letters.write(subject=subject, template="rotation_due", context=context, thread=_thread(key))
 
 
 @outbox.composes(word_of_changes.MAIL)
-def key_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:  # noqa: ARG001 -- a composer's signature
+def key_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """What was done to a key, by whom, when and from where; not for who has left since."""
     entry_id, user_id = mail.about.split(":")
     entry = AuditEntry.objects.get(pk=entry_id)
@@ -82,5 +81,10 @@ def key_changed(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | N
         "did_it": entry.actor_id == int(user_id),
         "link": f"{settings.SITE_ORIGIN}{reverse(page, args=[account.slug])}",
     }
-    subject = str(CHANGES[entry.action]) % {"account": account}
-    return outbox.write(mail, subject=subject, template="key_changed", context=context)
+    subject = str(CHANGES[entry.action]) % {"account": names.in_subject(account)}
+    return letters.write(subject=subject, template="key_changed", context=context, thread=_thread(key))
+
+
+def _thread(key: ApiKey) -> str:
+    """All mails about an account's key stand together, whichever generation it is in."""
+    return f"api-key-{key.account_id}"

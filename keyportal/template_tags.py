@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from accounts.models import Member, Notice, User
+from accounts.names import JOINERS
 from auditlog import words
 
 register = template.Library()
@@ -61,6 +62,12 @@ def visible(text: object) -> str:
         f"\\u{{{ord(char):04X}}}" if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} else char
         for char in str(text)
     )
+
+
+@register.filter
+def isolated(name: object) -> SafeString:
+    """A name among words: one from right to left turns nothing around. Joiners belong to emoji and to Persian."""
+    return format_html("<bdi>{}</bdi>", "".join(char if char in JOINERS else visible(char) for char in str(name)))
 
 
 @register.filter

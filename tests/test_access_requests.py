@@ -241,6 +241,6 @@ def test_each_super_admin_gets_a_mail_and_none_once_it_is_dismissed() -> None:
     assert (message.to, message.subject) == (["ada@acme.example"], "Acme: Jun asks for the API key")
     text = str(message.body)
     assert text.startswith("Jun (jun@acme.example) asks for access to the API key of Acme.\n")
-    assert "The reason given: The nightly import" in text
+    assert "The reason given:\n\n> The nightly import\n" in text
     assert f"http://localhost{path('apikeys:api-key', admin.account)}#requests\n" in text
     assert "\n\n\n" not in text

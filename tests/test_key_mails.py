@@ -63,7 +63,7 @@ def test_everybody_concerned_hears_of_a_change(
         assert message.subject == subject
         assert str(message.body).startswith(said)
         assert "\n\n\n" not in str(message.body)
-        assert said in re.sub(r"\s+", " ", str(message.alternatives[0][0]))
+        assert said in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", str(message.alternatives[0][0])))
 
 
 def test_a_new_key_is_told_of() -> None:

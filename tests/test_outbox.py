@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from django.core import mail as mailbox
-from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import format_html
 from pytest_django import Settings
 
-from accounts import outbox, sending
+from accounts import letters, outbox, sending
 from accounts.models import OutgoingMail
 from accounts.tasks import prune_mails, send_mails
 from tests.clients.server import free_port
@@ -27,11 +27,11 @@ MINUTE = timedelta(minutes=1)
 
 
 @outbox.composes("tests.greeting")
-def greeting(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+def greeting(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """A mail as plain as they come; to nobody about "nothing"."""
     if mail.about == "nothing":
         return None
-    return EmailMultiAlternatives("Good day", mail.about, to=[mail.to], headers={"Message-ID": f"<{mail.id}@test>"})
+    return letters.Letter(subject="Good day", body=format_html("<p>{}</p>", mail.about), language="en", thread="")
 
 
 def owe(about: str = "the weather", to: str = "ada@acme.example") -> OutgoingMail:
@@ -100,7 +100,7 @@ def test_after_a_refusal_of_the_mail_server_it_is_tried_again_later(mail_server:
     mail.refresh_from_db()
     assert too_early == 0
     assert len(mail_server.received) == 1
-    assert f"Message-ID: <{mail.id}@test>".encode() in (mail_server.received[0].original_content or b"")
+    assert f"Message-ID: <{mail.id}@localhost>".encode() in (mail_server.received[0].original_content or b"")
     assert (mail.attempts, mail.sent_at) == (2, NOW + sending.FIRST_PAUSE)
 
 
@@ -144,7 +144,7 @@ def test_of_eight_workers_at_once_each_mail_is_sent_by_one(mail_server: MailServ
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
 
-    assert sorted(message_ids(mail_server)) == sorted(f"<{mail.id}@test>" for mail in OutgoingMail.objects.all())
+    assert sorted(message_ids(mail_server)) == sorted(f"<{mail.id}@localhost>" for mail in OutgoingMail.objects.all())
 
 
 def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_the_mail_to_whoever_has_it(
@@ -156,12 +156,12 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_the_mail_to_
     sending.send_next(now=NOW)
 
     mail = OutgoingMail.objects.get()
-    assert message_ids(mail_server) == [f"<{mail.id}@test>"]
+    assert message_ids(mail_server) == [f"<{mail.id}@localhost>"]
     assert (mail.attempts, mail.sent_at) == (2, NOW + sending.LEASE)
 
 
 @outbox.composes("tests.slow")
-def slow(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+def slow(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """Takes so long at first that another worker claims the mail, and sends it, meanwhile."""
     if mail.attempts == 1:
         sending.send_next(now=NOW + sending.LEASE)
@@ -183,7 +183,7 @@ def test_a_mail_that_cannot_be_written_holds_up_no_other_and_says_why(kind: str)
 
 
 @outbox.composes("tests.broken")
-def broken(mail: OutgoingMail, now: datetime) -> EmailMultiAlternatives | None:
+def broken(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     raise ZeroDivisionError("A template, say.")
 
 

@@ -1,0 +1,64 @@
+"""What a mail says, and the message that carries it: text and HTML from one template, in the house's look.
+
+How to add a kind of mail stands in docs/architecture.md, "A new kind of mail".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from css_inline import CSSInliner
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.safestring import SafeString
+
+from accounts import plain_text
+from accounts.models import OutgoingMail
+
+_inliner = CSSInliner(keep_at_rules=True, minify_css=True, load_remote_stylesheets=False)  # at-rules: dark mode
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What one mail says, written in its reader's language and time zone."""
+
+    subject: str
+    body: SafeString  # of the elements that `plain_text` knows, from h2 down: the subject is the h1
+    language: str
+    thread: str  # mails with the same one stand together; "": each by itself
+
+
+def write(*, subject: str, template: str, context: Mapping[str, Any], thread: str = "") -> Letter:
+    """A letter from `mails/<template>.html`, in the language that is active now.
+
+    :param thread: what the mail is about, such as "api-key-7"; mails about the same thing stand together.
+    """
+    body = render_to_string(f"mails/{template}.html", {**context, "subject": subject})
+    # What a composer was given may hold line breaks; a header may not.
+    return Letter(
+        subject=" ".join(subject.split()), body=body, language=translation.get_language() or "en", thread=thread
+    )
+
+
+def message_of(mail: OutgoingMail, letter: Letter) -> EmailMultiAlternatives:
+    preheader, _, _ = plain_text.of(letter.body).partition("\n")  # what a list of mails shows after the subject
+    context = {"letter": letter, "preheader": preheader, "demo": settings.DEMO, "origin": settings.SITE_ORIGIN}
+    with translation.override(letter.language):
+        page = render_to_string("mails/_page.html", context)
+    message = EmailMultiAlternatives(letter.subject, plain_text.of(page), to=[mail.to], headers=_headers(mail, letter))
+    message.attach_alternative(_inliner.inline(page), "text/html")
+    return message
+
+
+def _headers(mail: OutgoingMail, letter: Letter) -> dict[str, str]:
+    host = urlsplit(settings.SITE_ORIGIN).hostname
+    headers = {
+        "Message-ID": f"<{mail.id}@{host}>",
+        "Auto-Submitted": "auto-generated",  # RFC 3834
+    }
+    if letter.thread:  # RFC 5322, 3.6.4: as if all answered one mail, which need not exist
+        headers["In-Reply-To"] = headers["References"] = f"<{letter.thread}@{host}>"
+    return headers
