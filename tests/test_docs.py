@@ -31,8 +31,11 @@ def test_each_exception_from_a_check_says_its_reason() -> None:
     assert [(name, line) for name, line in lines if bare.search(line) and "re.compile" not in line] == []
 
 
-def test_decisions_are_numbered_without_gaps() -> None:
-    assert [path.name[:5] for path in DECISIONS] == [f"{number:04d}-" for number in range(1, len(DECISIONS) + 1)]
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [int(path.name[:4]) for path in DECISIONS]
+
+    assert numbers
+    assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)
