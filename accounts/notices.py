@@ -15,9 +15,13 @@ SENTENCES: dict[str, Promise] = {
     Notice.Kind.KEY_CREATED: _("%(who)s created an API key (…%(last4)s)."),
     Notice.Kind.KEY_ROTATED: _("%(who)s rotated the API key. The new one ends in %(last4)s."),
     Notice.Kind.KEY_DEACTIVATED: _("%(who)s deactivated the API key (…%(last4)s)."),
+    Notice.Kind.APP_CONNECTED: _("%(who)s connected the app %(app)s."),
+    Notice.Kind.APP_SCOPES_CHANGED: _("%(who)s changed what the connected app %(app)s may do."),
+    Notice.Kind.APP_DISCONNECTED: _("%(who)s disconnected the app %(app)s."),
     Notice.Kind.INVITED: _("%(who)s invites you to %(account_name)s. Look at the invitation."),
     Notice.Kind.ACCESS_REQUESTED: _("%(who)s asks for access to the API key."),
 }
+OF_APPS = frozenset({Notice.Kind.APP_CONNECTED, Notice.Kind.APP_SCOPES_CHANGED, Notice.Kind.APP_DISCONNECTED})
 
 
 def tell(
@@ -85,4 +89,5 @@ def sentence(notice: Notice) -> str:
 def page_of(notice: Notice) -> str:
     """The address of the page where something can be done about it."""
     anchor = "#requests" if notice.kind == Notice.Kind.ACCESS_REQUESTED else ""
-    return reverse("apikeys:api-key", args=[notice.account.slug]) + anchor
+    page = "apikeys:connected-apps" if notice.kind in OF_APPS else "apikeys:api-key"
+    return reverse(page, args=[notice.account.slug]) + anchor

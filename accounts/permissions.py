@@ -18,6 +18,8 @@ class Permission(TextChoices):
     MANAGE_API_KEY = "manage_api_key", _("Show, create, rotate and deactivate the API key")
     SEE_CALLS = "see_calls", _("Read the call log")
     SEE_AUDIT_LOG = "see_audit_log", _("Read the audit log")
+    SEE_CONNECTED_APPS = "see_connected_apps", _("See which apps are connected, by whom, and what they may do")
+    MANAGE_CONNECTED_APPS = "manage_connected_apps", _("Connect and disconnect apps")
     MANAGE_MEMBERS = "manage_members", _("Invite people, change roles and remove members")
 
 
@@ -25,8 +27,8 @@ _EVERYBODY = frozenset({Permission.SEE_ACCOUNT})
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SUPER_ADMIN: frozenset(Permission),
-    Role.DEVELOPER: _EVERYBODY | {Permission.SEE_CALLS},
-    Role.AUDITOR: _EVERYBODY | {Permission.SEE_CALLS, Permission.SEE_AUDIT_LOG},
+    Role.DEVELOPER: _EVERYBODY | {Permission.SEE_CALLS, Permission.SEE_CONNECTED_APPS},
+    Role.AUDITOR: _EVERYBODY | {Permission.SEE_CALLS, Permission.SEE_AUDIT_LOG, Permission.SEE_CONNECTED_APPS},
     Role.MEMBER: _EVERYBODY,
 }
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from apikeys import operator_pages
-from apikeys.models import ApiKey, ConnectedApp
+from apikeys.models import ApiKey, ConnectedApp, Connection
 from auditlog.admin import ReadOnlyAdmin
 
 
@@ -40,3 +40,13 @@ class ConnectedAppAdmin(ReadOnlyAdmin):
             path("<int:pk>/withdraw/", operator_pages.withdraw, name="apikeys_connectedapp_withdraw"),
             *super().get_urls(),
         ]
+
+
+@admin.register(Connection)
+class ConnectionAdmin(ReadOnlyAdmin):
+    fields = ("app", "account", "scopes", "connected_at", "connected_by", "disconnected_at", "disconnected_by")
+    list_display = ("app", "account", "connected_at", "disconnected_at")
+    list_filter = ("app",)
+    list_select_related = ("app", "account")
+    ordering = ("-connected_at",)
+    search_fields = ("account__slug", "app__name")

@@ -17,8 +17,8 @@ from accounts.actors import Operator
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
 from apikeys import demonstration_calls, secrets
-from apikeys.models import ApiKey
-from apikeys.operations import reminders
+from apikeys.models import ApiKey, ConnectedApp, Connection
+from apikeys.operations import connected_apps, reminders
 from auditlog import journal, origin
 from auditlog.actions import Action
 
@@ -49,6 +49,12 @@ ACME = [
 GLOBEX = [("superadmin@globex.example", "Hannah Weiss", Role.SUPER_ADMIN)]
 INITECH = [("superadmin@initech.example", "Bill Moreau", Role.SUPER_ADMIN)]
 
+# name, scopes, days ago that Acme connected it
+APPS = [
+    ("Salesforce", ["crm.objects.companies.read", "crm.objects.contacts.read", "crm.objects.contacts.write"], 214),
+    ("Lakeside Reports", ["crm.objects.companies.read", "crm.objects.deals.read"], 58),
+]
+
 
 class InUseError(Exception):
     """The database belongs to people who are none of the demonstration's."""
@@ -75,7 +81,7 @@ def _fill(password: str, *, now: datetime) -> None:
     acme = _account("Acme", "acme", "America/New_York", ACME, password, by=operator, at=now - 390 * DAY)
     _account("Globex", "globex", "Europe/Berlin", GLOBEX, password, by=operator, at=now - 9 * DAY)
     initech = _account("Initech", "initech", "America/Chicago", INITECH, password, by=operator, at=now - 301 * DAY)
-    _live_acme(acme, now=now)
+    _live_acme(acme, operator=operator, now=now)
     _live_initech(initech, now=now)
     reminders.remind(now=now)
 
@@ -108,7 +114,7 @@ def _account(
     return account
 
 
-def _live_acme(account: Account, *, now: datetime) -> None:
+def _live_acme(account: Account, *, operator: Operator, now: datetime) -> None:
     """Generation 1 was rotated away 203 days ago; its successor is overdue, and still in five callers' hands."""
     ada, grace, mira, jun = (_member(account, ACME[person][0]) for person in (0, 1, 2, 4))
     rotated_at = now - 203 * DAY - timedelta(hours=2)
@@ -126,6 +132,8 @@ def _live_acme(account: Account, *, now: datetime) -> None:
     _write(Action.API_KEY_VIEWED, key, by=grace, at=now - 6 * DAY - timedelta(hours=3), where=HOME)
     _refuse(Action.API_KEY_ROTATED, account, by=jun, at=now - 3 * DAY - timedelta(hours=5), where=OFFICE)
     revisions.take(account=account, now=rotated_at)
+    for app, days in _register_apps(by=operator, at=now - 395 * DAY):
+        _connect(app, account, by=ada, at=now - days * DAY)
     demonstration_calls.make_acme(account, old=old, key=key, now=now)
 
 
@@ -141,6 +149,24 @@ def _live_initech(account: Account, *, now: datetime) -> None:
     _write(Action.API_KEY_DEACTIVATED, key, by=bill, at=ended_at, where=OFFICE)
     revisions.take(account=account, now=ended_at)
     demonstration_calls.make_initech(account, key=key, now=now)
+
+
+def _register_apps(*, by: Operator, at: datetime) -> Iterator[tuple[ConnectedApp, int]]:
+    for name, scopes, days in APPS:
+        slug = name.lower().replace(" ", "-")
+        callback = f"https://{slug}.example/oauth/callback"
+        with _from(OFFICE):
+            app = connected_apps.register(name=name, redirect_uris=[callback], scopes=scopes, by=by, now=at)
+        yield app, days
+
+
+def _connect(app: ConnectedApp, account: Account, *, by: Member, at: datetime) -> None:
+    """As `connections.connect` does, without the mails and notices of so long ago."""
+    connection = Connection.objects.create(
+        account=account, app=app, scopes=app.scopes, connected_at=at, connected_by=by
+    )
+    with _from(OFFICE):
+        journal.record(Action.CONNECTED_APP_CONNECTED, of=account, by=by, target=connection, at=at)
 
 
 def _end(key: ApiKey, end: ApiKey.End, *, by: Member, at: datetime) -> None:

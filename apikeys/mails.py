@@ -11,9 +11,9 @@ from django.utils.translation import ngettext
 from accounts import letters, names, outbox
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Connection
 from apikeys.models.api_key import ROTATE_AFTER
-from apikeys.operations import reminders, word_of_changes
+from apikeys.operations import connections, reminders, word_of_changes
 from auditlog import usage
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -25,6 +25,11 @@ CHANGES: dict[str, Promise] = {
     Action.API_KEY_VIEWED: _("%(account)s: the API key was shown from a new place"),
     Action.API_KEY_ROTATED: _("%(account)s: the API key was rotated"),
     Action.API_KEY_DEACTIVATED: _("%(account)s: the API key was deactivated"),
+}
+CONNECTIONS: dict[str, Promise] = {
+    Action.CONNECTED_APP_CONNECTED: _("%(account)s: the app %(app)s was connected"),
+    Action.CONNECTED_APP_SCOPES_CHANGED: _("%(account)s: the app %(app)s may do other things now"),
+    Action.CONNECTED_APP_DISCONNECTED: _("%(account)s: the app %(app)s was disconnected"),
 }
 
 
@@ -88,3 +93,34 @@ def key_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # 
 def _thread(key: ApiKey) -> str:
     """All mails about an account's key stand together, whichever generation it is in."""
     return f"api-key-{key.account_id}"
+
+
+@outbox.composes(connections.MAIL)
+def connection_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
+    """That an app was connected, changed or disconnected, by whom, when and from where; not for who has left since."""
+    entry_id, user_id = mail.about.split(":")
+    entry = AuditEntry.objects.get(pk=entry_id)
+    connection = Connection.objects.select_related("account", "app").get(pk=entry.target_id)
+    account = connection.account
+    if not account.members.active().filter(user_id=user_id).exists():
+        return None
+    by_operators = entry.actor_kind == "operator"
+    ended = entry.action == Action.CONNECTED_APP_DISCONNECTED
+    its = [account.slug] if ended else [account.slug, connection.pk]
+    page = "apikeys:connected-apps" if ended else "apikeys:connected-apps-disconnect"
+    context = {
+        "entry": entry,
+        "connection": connection,
+        "account": account,
+        "scopes": [] if ended else entry.details["scopes"],
+        "ended": ended,
+        "who": _("The people who run this portal") if by_operators else entry.actor_name,
+        "by_operators": by_operators,
+        "browser": browser(entry.user_agent),
+        "did_it": entry.actor_id == int(user_id),
+        "link": f"{settings.SITE_ORIGIN}{reverse(page, args=its)}",
+    }
+    subject = str(CONNECTIONS[entry.action])
+    subject %= {"account": names.in_subject(account), "app": names.in_subject(connection.app)}
+    thread = f"connection-{connection.account_id}-{connection.app_id}"
+    return letters.write(subject=subject, template="connection_changed", context=context, thread=thread)

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.forms import ReasonForm
 from accounts.operator_pages import operation_page, operator_of, operators_alone
@@ -59,11 +60,18 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     form = ReasonForm(request.POST or None)
     if form.is_valid():
         try:
+            # Commits, then waits until no gate can still let a connection of it through (G1).
             connected_apps.withdraw(app=app, by=operator_of(request), now=timezone.now(), **form.cleaned_data)
-        except connected_apps.WithdrawnError as refusal:
+        except (connected_apps.WithdrawnError, connected_apps.BusyError) as refusal:
             form.add_error(None, str(refusal))
         else:
             messages.success(request, _("Withdrawn: nobody can connect it any more."))
             return redirect(PAGE, pk)
-    says = _("Nobody can connect it any more. This cannot be taken back: registered anew, it gets another client id.")
+    says = ngettext(
+        "Nobody can connect it any more, and the %(count)d account that did is disconnected from it."
+        " This cannot be taken back: registered anew, it gets another client id.",
+        "Nobody can connect it any more, and the %(count)d accounts that did are disconnected from it."
+        " This cannot be taken back: registered anew, it gets another client id.",
+        count := app.connections.active().count(),
+    ) % {"count": count}
     return operation_page(request, app, form, title=_("Withdraw %(app)s"), button=_("Withdraw"), says=says)

@@ -40,6 +40,8 @@ ATTEMPTS: dict[str, Promise] = {
     Action.API_KEY_VIEWED: _("tried to show the API key"),
     Action.API_KEY_ROTATED: _("tried to rotate the API key"),
     Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
+    Action.CONNECTED_APP_CONNECTED: _("tried to connect an app"),
+    Action.CONNECTED_APP_DISCONNECTED: _("tried to disconnect an app"),
     Action.MEMBER_INVITED: _("tried to invite somebody"),
     Action.MEMBER_INVITATION_RESENT: _("tried to send an invitation again"),
     Action.MEMBER_INVITATION_WITHDRAWN: _("tried to withdraw an invitation"),
@@ -79,6 +81,7 @@ DETAILS: dict[str, Promise] = {
     "accounts": _("Accounts"),
     "series": _("Series"),
     "through": _("Through"),
+    "scopes": _("Scopes"),
 }
 
 

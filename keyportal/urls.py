@@ -33,7 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/second-factor/", include("accounts.second_factor_urls")),
     path("auth/sessions/", include("allauth.usersessions.urls")),
     path("accounts/", include("accounts.urls")),
-    path("accounts/<slug:slug>/api-key/", include("apikeys.urls")),
+    path("accounts/<slug:slug>/", include("apikeys.urls")),
     path("accounts/<slug:slug>/", include("auditlog.urls")),
     path("", include("apikeys.account_api.urls")),
     path("set-up/<str:token>/", setup.set_up, name="set-up"),

@@ -24,9 +24,9 @@ ICONS = ("@tabler/icons", "3.51.0")
 ICON_NAMES = (
     *("activity", "alert-triangle", "arrow-left", "bell", "building", "check", "chevron-down", "chevron-right"),
     *("circle", "circle-check", "clock", "copy", "download", "eye", "eye-off", "file-search", "filter"),
-    *("info-circle", "key", "key-off", "lock", "logout", "mail", "moon", "player-pause", "player-play", "plus"),
-    *("power", "refresh", "search", "selector", "shield-check", "shield-lock", "sun", "sun-moon", "terminal-2"),
-    *("user", "users", "x"),
+    *("info-circle", "key", "key-off", "lock", "logout", "mail", "moon", "player-pause", "player-play"),
+    *("plug-connected", "plus", "power", "refresh", "search", "selector", "settings", "shield-check", "shield-lock"),
+    *("sun", "sun-moon", "terminal-2", "user", "users", "x"),
 )  # fmt: skip
 SOURCE_MAP = re.compile(
     rb"\n?/\*# sourceMappingURL=[^*]*\*/\n?"

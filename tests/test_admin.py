@@ -14,13 +14,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import invitations
-from accounts.actors import SHELL
 from accounts.models import Invitation, User
 from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey
-from apikeys.operations import api_keys, connected_apps
-from tests.factories import PASSWORD, ApiKeyFactory, CallFactory, SuperAdminFactory, UserFactory
+from apikeys.operations import api_keys
+from tests.factories import PASSWORD, ApiKeyFactory, CallFactory, ConnectionFactory, SuperAdminFactory, UserFactory
 from tests.visitors import admin_of
 
 pytestmark = pytest.mark.django_db
@@ -115,9 +114,7 @@ def everything() -> list[Model]:
         account=key.account, email="guest@acme.example", role=Role.MEMBER, by=admin_of(key), now=timezone.now()
     )
     CallFactory.create(account_id=key.account_id, credential_id=key.pk)
-    connected_apps.register(
-        name="Salesforce", redirect_uris=["https://a.example/"], scopes=["oauth"], by=SHELL, now=timezone.now()
-    )
+    ConnectionFactory.create(account=key.account)
     return [model._default_manager.latest("pk") for model in admin.site._registry]  # noqa: SLF001 -- whatever is registered
 
 

@@ -54,6 +54,18 @@ def test_acmes_old_key_is_behind_the_bells_of_its_super_admins() -> None:
     assert set(told) == {"superadmin@acme.example", "superadmin2@acme.example"}
 
 
+def test_acme_has_connected_two_apps_and_says_since_when() -> None:
+    acme = Account.objects.get(slug="acme")
+
+    connected = {one.app.name: one for one in acme.connections.active()}
+
+    assert set(connected) == {"Salesforce", "Lakeside Reports"}
+    entries = AuditEntry.objects.filter(account_id=acme.pk, action=Action.CONNECTED_APP_CONNECTED)
+    assert {entry.target_name: entry.at for entry in entries} == {
+        name: one.connected_at for name, one in connected.items()
+    }
+
+
 def test_globex_has_no_key_yet() -> None:
     assert not Account.objects.get(slug="globex").api_keys.exists()
 

@@ -16,7 +16,14 @@ from accounts.models import AccessRequest, Account
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
-from tests.factories import ApiKeyFactory, InvitationFactory, MemberFactory, SuperAdminFactory, UserFactory
+from tests.factories import (
+    ApiKeyFactory,
+    ConnectionFactory,
+    InvitationFactory,
+    MemberFactory,
+    SuperAdminFactory,
+    UserFactory,
+)
 from tests.visitors import admin_of, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +48,8 @@ ACCOUNT_PAGES = {
     "apikeys:api-key-rotate": (Permission.MANAGE_API_KEY, "GET"),
     "apikeys:api-key-deactivate": (Permission.MANAGE_API_KEY, "GET"),
     "apikeys:api-key-previous": (Permission.SEE_CALLS, "GET"),
+    "apikeys:connected-apps": (Permission.SEE_CONNECTED_APPS, "GET"),
+    "apikeys:connected-apps-disconnect": (Permission.MANAGE_CONNECTED_APPS, "GET"),
     "auditlog:calls": (Permission.SEE_CALLS, "GET"),
     "auditlog:audit-log": (Permission.SEE_AUDIT_LOG, "GET"),
     "auditlog:audit-log-entry": (Permission.SEE_AUDIT_LOG, "GET"),
@@ -109,6 +118,8 @@ def _address(name: str, account: Account) -> str:
         return reverse(name, args=[account.slug, entry.pk])
     if name in {"accounts:members-role", "accounts:members-remove"}:
         return reverse(name, args=[account.slug, account.members.earliest("id").pk])
+    if name == "apikeys:connected-apps-disconnect":
+        return reverse(name, args=[account.slug, account.connections.get().pk])
     if name.startswith("accounts:invitation-"):
         return reverse(name, args=[account.slug, account.invitations.get().pk])
     if name == "accounts:access-request-dismiss":
@@ -133,9 +144,10 @@ ASKED_BY = [
 
 @pytest.fixture
 def account() -> Account:
-    """One with an active key, an ended one, entries, an invitation, and a request for access."""
+    """One with an active key, an ended one, entries, an invitation, a connected app, and a request for access."""
     key = ApiKeyFactory.create()
     InvitationFactory.create(account=key.account, invited_by=admin_of(key))
+    ConnectionFactory.create(account=key.account)
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
     access_requests.ask_for_key(member=MemberFactory.create(account=key.account), reason="x", now=timezone.now())
     return key.account

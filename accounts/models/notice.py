@@ -35,6 +35,9 @@ class Notice(models.Model):
         KEY_CREATED = "api_key.created", _("The API key was created")
         KEY_ROTATED = "api_key.rotated", _("The API key was rotated")
         KEY_DEACTIVATED = "api_key.deactivated", _("The API key was deactivated")
+        APP_CONNECTED = "connected_app.connected", _("An app was connected")
+        APP_SCOPES_CHANGED = "connected_app.scopes_changed", _("A connected app may do other things")
+        APP_DISCONNECTED = "connected_app.disconnected", _("An app was disconnected")
         INVITED = "member.invited", _("An invitation")
         ACCESS_REQUESTED = "member.asked_for_key", _("Access was asked for")
 

@@ -2,5 +2,6 @@
 
 from apikeys.models.api_key import ApiKey
 from apikeys.models.connected_app import ConnectedApp
+from apikeys.models.connection import Connection
 
-__all__ = ["ApiKey", "ConnectedApp"]
+__all__ = ["ApiKey", "ConnectedApp", "Connection"]

@@ -1,4 +1,4 @@
-"""What every operation on keys begins with: the account held, the key looked at, and a refusal written down."""
+"""What every operation on keys and connections begins with: the account held, a refusal written down."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,21 +47,23 @@ def outermost() -> transaction.Atomic:
 
 
 @contextmanager
-def refusal_is_entry(action: Action, *, of: Account, by: By, at: datetime) -> Iterator[None]:
+def refusal_is_entry(
+    action: Action, *, of: Account, by: By, at: datetime, target: journal.HasTarget | None = None
+) -> Iterator[None]:
     """Write an attempt that fails into the log, after its own transaction was undone."""
     try:
         yield
     except (RefusedError, UnsealError) as refusal:
-        journal.record_refusal(action, of=of, by=by, reason=str(refusal), at=at)
+        journal.record_refusal(action, of=of, by=by, target=target, reason=str(refusal), at=at)
         raise
 
 
-def lock(account: Account, by: By) -> None:
+def lock(account: Account, by: By, *, to: Permission = Permission.MANAGE_API_KEY) -> None:
     """Hold the account, and look once more whether a member may: what let them in was read before the lock."""
     account.lock()
     if isinstance(by, Member):
         current = account.members.active().filter(pk=by.pk).first()
-        if current is None or not current.may(Permission.MANAGE_API_KEY):
+        if current is None or not current.may(to):
             raise MayNotError(_("Your role does not allow this any more."))
 
 

@@ -7,14 +7,21 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from accounts import revisions
 from accounts.actors import By, require_operator
+from accounts.models import Account
 from apikeys.models import ConnectedApp
+from apikeys.operations import connections
 from auditlog import journal
 from auditlog.actions import Action
 
 
 class WithdrawnError(Exception):
     """The app was withdrawn; the text says so."""
+
+
+class BusyError(Exception):
+    """An account connected the app between two locks; the text asks to try again."""
 
 
 @transaction.atomic
@@ -52,16 +59,24 @@ def change(
     return current
 
 
-@transaction.atomic
-def withdraw(*, app: ConnectedApp, reason: str, by: By, now: datetime) -> None:
-    """Let nobody connect an app any more, for good.
+def withdraw(*, app: ConnectedApp, reason: str, by: By, now: datetime) -> int:
+    """Let nobody connect an app any more, for good, and end its place in every account; then settle (G1).
 
+    :return: how many accounts had connected it.
     :raises WithdrawnError: if it was withdrawn already.
     """
-    require_operator(by)
-    current = _alone_with(app)
-    current.withdraw(at=now)
-    journal.record(Action.CONNECTED_APP_WITHDRAWN, of=None, by=by, target=current, at=now, reason=reason)
+    with transaction.atomic(durable=True):  # the wait below counts from a commit
+        locked = _lock_accounts_of(app)
+        require_operator(by)
+        current = _alone_with(app)
+        if set(_accounts_of(current)) - locked:
+            raise BusyError(_("Somebody connected %(app)s just now. Try again.") % {"app": current})
+        ended = connections.end_all(app=current, reason=reason, by=by, now=now)
+        current.withdraw(at=now)
+        journal.record(Action.CONNECTED_APP_WITHDRAWN, of=None, by=by, target=current, at=now, reason=reason)
+    if ended:
+        revisions.settle()
+    return ended
 
 
 def _save(app: ConnectedApp) -> None:
@@ -84,6 +99,20 @@ def _alone_with(app: ConnectedApp) -> ConnectedApp:
     if not current.is_active:
         raise WithdrawnError(_("%(app)s was withdrawn.") % {"app": current})
     return current
+
+
+def _lock_accounts_of(app: ConnectedApp) -> set[Account]:
+    """Before the app: whoever connects it locks in that order, too."""
+    accounts = _accounts_of(app)
+    for account in accounts:
+        account.lock()
+    return set(accounts)
+
+
+def _accounts_of(app: ConnectedApp) -> list[Account]:
+    """Those that have it connected, in the order that everybody locks them in."""
+    its = Account.objects.filter(connections__app=app, connections__disconnected_at__isnull=True)
+    return list(its.order_by("pk"))
 
 
 def _facts(app: ConnectedApp) -> dict[str, Any]:

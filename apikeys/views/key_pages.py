@@ -57,9 +57,17 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
 
 
 def before_the_end(member: Member, key: ApiKey, *, form: forms.Form, now: datetime) -> dict[str, Any]:
-    """Who will break when the key is rotated or deactivated."""
+    """Who will break when the key is rotated or deactivated, and what will not."""
     calls = usage.calls_of(member.account_id, now=now).filter(credential_id=key.id)
-    return {"member": member, "key": key, "form": form, "callers": usage.callers(calls), "now": now}
+    connected = member.account.connections.active().select_related("app").order_by("app__name")
+    return {
+        "member": member,
+        "key": key,
+        "form": form,
+        "callers": usage.callers(calls),
+        "connected": connected,
+        "now": now,
+    }
 
 
 def after_the_end(member: Member, key: ApiKey, *, now: datetime) -> dict[str, Any]:

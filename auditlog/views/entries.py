@@ -47,4 +47,8 @@ def _in_words(entry: AuditEntry) -> list[tuple[Promise | str, object]]:
         changed = {name: value for name, value in after.items() if value != before.get(name)}
         words = _("%(after)s, before: %(before)s")
         details |= {name: words % {"after": value, "before": before.get(name, "–")} for name, value in changed.items()}
-    return [(detail_name(name), value) for name, value in details.items()]
+    return [(detail_name(name), _listed(value)) for name, value in details.items()]
+
+
+def _listed(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -28,6 +28,8 @@ from tests.factories import (
     AccountFactory,
     ApiKeyFactory,
     CallFactory,
+    ConnectedAppFactory,
+    ConnectionFactory,
     InvitationFactory,
     MemberFactory,
     SuperAdminFactory,
@@ -59,6 +61,8 @@ def busy() -> Account:
     MemberFactory.create(user=admin.user, role=Role.MEMBER)
     InvitationFactory.create(account=account, invited_by=admin, email=f"guest@{'very-' * 9}long.example")
     InvitationFactory.create(account=account, invited_by=None, created_at=timezone.now() - 8 * DAY)
+    app = ConnectedAppFactory.create(name=LONG_NAME, scopes=["x" * 100, *(f"crm.objects.{n}.read" for n in range(9))])
+    ConnectionFactory.create(account=account, app=app, scopes=app.scopes, connected_by=admin)
     rotated_at = timezone.now() - 203 * DAY
     old = ApiKeyFactory.create(account=account, created_by=admin, created_at=rotated_at - 180 * DAY)
     api_keys.rotate_api_key(account=account, generation=1, by=admin, now=rotated_at)
@@ -106,7 +110,8 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
         *(path("auditlog:audit-log", busy), path("auditlog:audit-log-entry", busy, entry.pk)),
         *(path(f"accounts:members{page}", busy) for page in ("", "-invite", "-leave")),
         *(path(f"accounts:members-{page}", busy, developer.pk) for page in ("role", "remove")),
-        path("accounts:members-roles", busy),
+        *(path("accounts:members-roles", busy), path("apikeys:connected-apps", busy)),
+        path("apikeys:connected-apps-disconnect", busy, busy.connections.get().pk),
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
@@ -125,6 +130,7 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
         (suspended, "/notices/"),
         (suspended, path("accounts:members", suspended.account)),
         (newcomer, path("auditlog:calls", newcomer.account)),
+        (newcomer, path("apikeys:connected-apps", newcomer.account)),
     ]
 
     problems = [problem for person, address in asked for problem in _problems(visitors.page(person), address)]

@@ -15,7 +15,7 @@ from accounts.models import Account, Invitation, Member, User
 from accounts.operations import prove_address
 from accounts.permissions import Role
 from apikeys import secrets
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, ConnectedApp, Connection
 from auditlog.models import Call
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -99,6 +99,29 @@ class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
         key.keep(secret)
         key.save()
         return key
+
+
+class ConnectedAppFactory(factory.django.DjangoModelFactory[ConnectedApp]):
+    class Meta:
+        model = ConnectedApp
+
+    name = factory.Sequence(lambda n: f"App {n}")
+    redirect_uris = factory.LazyFunction(lambda: ["https://app.example.com/callback"])
+    scopes = factory.LazyFunction(lambda: ["contacts.read", "contacts.write"])
+    registered_at = NOW
+
+
+class ConnectionFactory(factory.django.DjangoModelFactory[Connection]):
+    """An app that is connected now."""
+
+    class Meta:
+        model = Connection
+
+    account = factory.SubFactory(AccountFactory)
+    app = factory.SubFactory(ConnectedAppFactory)
+    scopes = factory.LazyFunction(lambda: ["contacts.read"])
+    connected_at = NOW
+    connected_by = factory.SubFactory(SuperAdminFactory, account=factory.SelfAttribute("..account"))
 
 
 class CallFactory(factory.django.DjangoModelFactory[Call]):
