@@ -23,6 +23,8 @@ REASONS: dict[str, Promise | str] = {
     "deactivated": _("The key was deactivated"),
     "suspended": _("The account is suspended"),
     "closed": _("The account is closed"),
+    "missing_scopes": _("The app lacks a scope"),
+    "unknown_route": _("Not part of the API"),
     "burst_limit": _("Too many calls in 10 seconds"),
     "daily_limit": _("The day’s calls are used up"),
     "store_unavailable": _("The store could not be asked"),

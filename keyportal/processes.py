@@ -115,6 +115,7 @@ def set_up(directory: Path, *, demo: bool) -> str:
     from apikeys import demonstration, key_rings  # noqa: PLC0415 -- likewise
 
     refuse_failed_checks()
+    refuse_broken_document()
     try:
         key_rings.refuse_foreign_store()
     except key_rings.ForeignStoreError as refusal:
@@ -139,6 +140,17 @@ def refuse_failed_checks() -> None:
     if failed:
         sentences = (f"{message.msg} {message.hint}" if message.hint else message.msg for message in failed)
         raise installation.InstallationError(" ".join(sentences))
+
+
+def refuse_broken_document() -> None:
+    """:raises installation.InstallationError: if API_SPEC is not a document that the gate could go by."""
+    from apikeys.api_document import ApiDocumentError  # noqa: PLC0415 -- needs the settings
+    from apikeys.gate.protected_api import ProtectedApi  # noqa: PLC0415 -- likewise
+
+    try:
+        ProtectedApi()
+    except ApiDocumentError as refusal:
+        raise installation.InstallationError(f"API_SPEC: {refusal}") from None
 
 
 def collect_static_files(directory: Path) -> None:

@@ -57,6 +57,13 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_origin.hostname, "localhost"
 TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1/128"]))
 METRICS_ALLOW = variables.networks("METRICS_ALLOW", env.list("METRICS_ALLOW", default=[]))
 API_KEY_QUERY_PARAM = env.str("API_KEY_QUERY_PARAM", default="")
+_api_spec = env.str("API_SPEC", default="")
+API_SPEC = Path(_api_spec).resolve() if _api_spec else None
+API_UNKNOWN_ROUTES = variables.one_of(
+    "API_UNKNOWN_ROUTES", env.str("API_UNKNOWN_ROUTES", default="allow"), ("allow", "refuse")
+)
+if API_UNKNOWN_ROUTES == "refuse" and API_SPEC is None:
+    raise ImproperlyConfigured("API_UNKNOWN_ROUTES is 'refuse', but API_SPEC does not say which routes are known.")
 DEMO_PASSWORD = env.str("DEMO_PASSWORD", default="")
 DEMO = env.bool("DEMO", default=False)
 

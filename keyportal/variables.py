@@ -1,7 +1,7 @@
 """What the environment's variables may hold. A wrong one ends the start in one line, and no request in a traceback."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -53,6 +53,16 @@ def all_or_none(**named: str) -> None:
     if missing and len(missing) < len(named):
         there = " and ".join(name for name in named if name not in missing)
         raise ImproperlyConfigured(f"{there} set, but not {' and '.join(missing)}: they belong together.")
+
+
+def one_of(variable: str, text: str, allowed: Sequence[str]) -> str:
+    """One of a few words.
+
+    :raises ImproperlyConfigured: for another.
+    """
+    if text not in allowed:
+        raise ImproperlyConfigured(f"{variable} is {text!r}, not {' or '.join(allowed)}.")
+    return text
 
 
 def networks(variable: str, texts: Iterable[str]) -> list[str]:

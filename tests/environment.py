@@ -32,6 +32,8 @@ for leftover in (
     "REDIS_URL",
     "EMAIL_URL",
     "API_KEY_QUERY_PARAM",
+    "API_SPEC",
+    "API_UNKNOWN_ROUTES",
     "DEMO",
     "OIDC_ISSUER",
     "OIDC_CLIENT_ID",

@@ -22,7 +22,7 @@ SOON = 0.001
 def credential(*, burst: int = 100, daily: int = 250_000, zone: str = "UTC") -> Credential:
     return Credential(
         digest=b"d", id=uuid4(), kind=Kind.API_KEY, end="", account_id=1, account_number=2519445, account_slug="acme",
-        account_state="open", burst_limit=burst, daily_limit=daily, time_zone=zone,
+        account_state="open", burst_limit=burst, daily_limit=daily, time_zone=zone, scopes=None,
     )  # fmt: skip
 
 

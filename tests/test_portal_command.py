@@ -254,6 +254,9 @@ def _free_ports() -> tuple[int, int]:
         ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
         ("METRICS_ALLOW", "nonsense", "does not appear to be an IPv4 or IPv6 network"),
         ("KEY_ENCRYPTION_KEYS", "k1:short", "id:base64 of 32 bytes"),
+        ("API_SPEC", "/nowhere/openapi.yaml", "cannot be read: No such file"),
+        ("API_UNKNOWN_ROUTES", "deny", "'deny', not allow or refuse"),
+        ("API_UNKNOWN_ROUTES", "refuse", "API_SPEC does not say which routes are known"),
     ],
 )
 def test_up_refuses_a_wrong_setting_in_one_line(tmp_path: Path, variable: str, value: str, complaint: str) -> None:

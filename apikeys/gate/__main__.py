@@ -13,6 +13,7 @@ def main() -> None:
     options = _options()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
     django.setup()
+    refuse_broken_document()
     for ending in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once everything has stopped
         signal.signal(ending, lambda *_: sys.exit(0))
     uvicorn.run(
@@ -31,6 +32,17 @@ def main() -> None:
         log_config=None,  # settings.LOGGING
         timeout_graceful_shutdown=2,
     )
+
+
+def refuse_broken_document() -> None:
+    """End with one line rather than with uvicorn's traceback."""
+    from apikeys.api_document import ApiDocumentError  # noqa: PLC0415 -- needs the settings
+    from apikeys.gate.protected_api import ProtectedApi  # noqa: PLC0415 -- likewise
+
+    try:
+        ProtectedApi()
+    except ApiDocumentError as refusal:
+        sys.exit(f"API_SPEC: {refusal}")
 
 
 def _options() -> argparse.Namespace:

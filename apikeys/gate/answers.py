@@ -6,6 +6,7 @@ from http import HTTPStatus
 from apikeys.gate import refusals
 from apikeys.gate.asked import Asked
 from apikeys.gate.reasons import STATUS, Reason
+from apikeys.gate.routes import PASSES, Ruling
 from apikeys.secrets import Kind
 
 NGINX_TAKES = {401, 403}  # nginx's auth_request makes 500 of every refusal but these
@@ -54,15 +55,16 @@ def refusal(
     slug: str = "",
     retry_after: int = refusals.STORE_RETRY_SECONDS,
     limits: bytes = b"",
+    ruling: Ruling = PASSES,
     head: bool = False,
 ) -> bytes:
     """A refused call's answer.
 
     :param limits: the account's rate-limit headers, each line with its CRLF.
     """
-    body = refusals.body(reason, request_id, kind=kind, slug=slug)
+    body = refusals.body(reason, request_id, kind=kind, slug=slug, ruling=ruling)
     headers = [("Content-Type", refusals.CONTENT_TYPE), ("X-Request-Id", request_id.decode())]
-    headers += refusals.headers(reason, retry_after=retry_after)
+    headers += refusals.headers(reason, retry_after=retry_after, scopes=ruling.scopes)
     headers += [(name, value) for name, _, value in (line.partition(": ") for line in limits.decode().splitlines())]
     status = _for_nginx(STATUS[reason], headers, body) if asked.nginx else STATUS[reason]
     return answer(status, headers, body, head=head)

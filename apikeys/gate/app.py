@@ -21,9 +21,11 @@ from apikeys.gate.decide import judge
 from apikeys.gate.known import Digests, Kept, Known
 from apikeys.gate.limits import REMAINING, Windows
 from apikeys.gate.presented import Presented, may_hold_secret, presented
+from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.protocol import GateProtocol
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
+from apikeys.gate.routes import PASSES, Ruling
 from apikeys.gate.turns import Turns
 from auditlog.call_storage import ProcessStorage, Storage
 from auditlog.calls import NOBODY, CallWriter, Usage
@@ -48,7 +50,8 @@ class Gate:
 
     def __init__(self, storage: Storage) -> None:
         self.windows = Windows()
-        self.known = Known(self.windows)
+        self.api = ProtectedApi()
+        self.known = Known(self.windows, self.api)
         self.writer = CallWriter(storage, on_usage=self._stored)
         self.request_ids = RequestIds()
         self.decisions: Counter[tuple[str, str]] = Counter()  # refused calls by kind of credential and reason
@@ -86,10 +89,11 @@ class Gate:
         boot = boot_seconds()  # after the request's last byte, and for this decision alone (G1)
         if kept is None or boot >= self.known.fresh_until:
             return None
-        wall, window = time(), kept.window
-        if judge(kept.standing, window, boot, wall):
-            return None
         path = target.partition(b"?")[0] if b"?" in target else target
+        wall, window = time(), kept.window
+        is_barred = kept.bounded and self.api.rule(kept.scopes, method, path).reason
+        if is_barred or judge(kept.standing, window, boot, wall):
+            return None
         address = peer.caller(get(b"x-forwarded-for"))
         number = self.request_ids.next_number()
         self.writer.put(
@@ -127,10 +131,12 @@ class Gate:
         boot, wall = boot_seconds(), time()
         if boot >= self.known.fresh_until:
             return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
-        reason = judge(kept.standing, kept.window, boot, wall)
-        if reason:
-            return self._refuse(asked, number, reason, kept=kept, head=head)
         path, deprecation = asked.target.partition(b"?")[0], QUERY_DEPRECATION if in_query else b""
+        judged_by_path = kept.bounded and not kept.standing
+        ruling = self.api.rule(kept.scopes, asked.method, path) if judged_by_path else PASSES
+        reason = ruling.reason or judge(kept.standing, kept.window, boot, wall)
+        if reason:
+            return self._refuse(asked, number, reason, kept=kept, ruling=ruling, head=head)
         self.writer.put(
             (kept.who, wall, asked.method, path, 204, None, "", asked.user_agent, asked.address,
              self.request_ids.base + number, kept.window.day)
@@ -183,11 +189,12 @@ class Gate:
         head: bool,
         kept: Kept | None = None,
         shown: Presented | None = None,
+        ruling: Ruling = PASSES,
     ) -> bytes:
         boot, wall = boot_seconds(), time()
         self.decisions[kept.kind if kept else "", reason.value] += 1
         path = asked.target.partition(b"?")[0]
-        answer = partial(answers.refusal, reason, asked, self.request_ids.text(number), head=head)
+        answer = partial(answers.refusal, reason, asked, self.request_ids.text(number), ruling=ruling, head=head)
         if kept and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}:
             window = kept.window
             limits = window.headers + window.remaining()
@@ -198,7 +205,8 @@ class Gate:
              asked.user_agent, asked.address, self.request_ids.base + number, None)
         )  # fmt: skip
         slug = kept.account_slug if kept and reason not in {Reason.ROTATED, Reason.DEACTIVATED} else ""
-        return answer(kind=shown.kind if shown else None, slug=slug)
+        kind = secrets.Kind(kept.kind) if kept else shown.kind if shown else None
+        return answer(kind=kind, slug=slug)
 
     def page(self, path: bytes, method: bytes, fields: Fields, peer: Peer, later: Later) -> bytes | None:
         """What is not a call: health and metrics."""
@@ -211,6 +219,7 @@ class Gate:
     async def start(self) -> None:
         self.writer.start()
         self.known.start(self.loop)
+        self.api.start()
         self._tick()
         until = boot_seconds() + FIRST_POLL_SECONDS
         while not self.known.fresh_until and boot_seconds() < until:  # noqa: ASYNC110 -- once: nobody comes too early
@@ -223,6 +232,7 @@ class Gate:
     async def stop(self) -> None:
         """Write out the queued calls, and let go of the store."""
         self._next_tick.cancel()
+        self.api.stop()
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.known.stop)
 

@@ -20,6 +20,7 @@ from apikeys.gate.changes import Base, Poll, poll
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.decide import standing
 from apikeys.gate.limits import Windows, day_of
+from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
 from auditlog.connections import take_private_connection
 
@@ -39,10 +40,12 @@ logger = structlog.get_logger(__name__)
 class Kept:
     """A credential as the hot path wants it."""
 
-    __slots__ = ("account_slug", "head", "kind", "standing", "who", "window")
+    __slots__ = ("account_slug", "bounded", "head", "kind", "scopes", "standing", "who", "window")
 
-    def __init__(self, credential: Credential, windows: Windows) -> None:
+    def __init__(self, credential: Credential, windows: Windows, *, bounded: bool = False) -> None:
+        """:param bounded: the call's method and path are to be judged too."""
         self.standing = standing(credential)
+        self.bounded, self.scopes = bounded, credential.scopes
         self.who = (credential.account_id, credential.kind.value, credential.id.hex)
         self.kind = credential.kind.value
         self.account_slug = credential.account_slug
@@ -54,7 +57,7 @@ class Kept:
                 f"X-Account-Slug: {credential.account_slug}\r\n"
                 f"X-Credential-Kind: {credential.kind}\r\n"
                 f"X-Credential-Id: {credential.id}\r\n"
-                "X-Scopes: *\r\n"
+                f"X-Scopes: {'*' if credential.scopes is None else ' '.join(sorted(credential.scopes))}\r\n"
             ).encode()
         )
 
@@ -65,8 +68,9 @@ Waiter = Callable[[], None]  # called once what it waits for is kept, known to b
 class Known:
     """The kept reads, and how long they count."""
 
-    def __init__(self, windows: Windows) -> None:
+    def __init__(self, windows: Windows, api: ProtectedApi) -> None:
         self.windows = windows
+        self._api = api
         self.kept: dict[bytes, Kept] = {}
         self.unknown: set[bytes] = set()  # by the newest pepper's digest
         self.fresh_until = 0.0  # boot seconds: nothing counts from then on
@@ -135,7 +139,7 @@ class Known:
         for digests in asked:
             found = next((digest for digest in digests if digest in read.credentials), None)
             if found is not None:
-                self._keep(read.credentials[found])
+                self.keep(read.credentials[found])
             else:
                 if len(self.unknown) >= UNKNOWN_LIMIT:
                     self.unknown.clear()
@@ -144,11 +148,12 @@ class Known:
             self.windows.learn([(account_id, day, 0, stored)])
         self._wake(asked)
 
-    def _keep(self, credential: Credential) -> None:
+    def keep(self, credential: Credential) -> None:
         while len(self.kept) >= KEPT_LIMIT:
             for digest in list(islice(self.kept, KEPT_LIMIT // 100)):
                 self._of_account[self.kept.pop(digest).who[0] or 0].discard(digest)
-        self.kept[credential.digest] = Kept(credential, self.windows)
+        bounded = self._api.bounds(credential.scopes)
+        self.kept[credential.digest] = Kept(credential, self.windows, bounded=bounded)
         self._of_account.setdefault(credential.account_id, set()).add(credential.digest)
 
     def _wake(self, asked: list[Digests]) -> None:

@@ -56,6 +56,9 @@ def readiness(gate: Gate, *, head: bool) -> bytes:
         said = {"status": "unavailable", "store": "cannot be asked"}
     else:
         said = {"status": "ok", "store": "ok"}
+    if gate.api.path is not None:
+        broken = "has changed and is broken: the one before still holds, the log says why"
+        said["api_document"] = broken if gate.api.trouble else "ok"
     return json_answer(200 if said["status"] == "ok" else 503, said, head=head)
 
 
@@ -82,6 +85,7 @@ class _Counts(Collector):
         for labels, number in self._gate.decisions.copy().items():
             decisions.add_metric(labels, number)
         yield decisions
+        yield from self._api_document()
         age = boot_seconds() - self._gate.known.polled_at
         yield GaugeMetricFamily("keyportal_last_poll_age_seconds", "Since the newest answered poll was sent.", age)
         try:
@@ -93,6 +97,13 @@ class _Counts(Collector):
         yield CounterMetricFamily("keyportal_calls_issued", "Calls decided on, on this machine.", totals.issued)
         yield CounterMetricFamily("keyportal_calls_stored", "Calls written into the call log.", totals.stored)
         yield CounterMetricFamily("keyportal_calls_lost", "Calls that will never be in the call log.", totals.lost)
+
+    def _api_document(self) -> Iterator[Metric]:
+        api = self._gate.api
+        if api.path is not None:
+            yield GaugeMetricFamily("keyportal_api_document_operations", "That calls are judged by.", api.operations)
+            broken = "1: the file has changed and is not understood; the one before still holds."
+            yield GaugeMetricFamily("keyportal_api_document_broken", broken, float(bool(api.trouble)))
 
 
 def metrics(gate: Gate) -> bytes:

@@ -21,6 +21,8 @@ class Reason(StrEnum):
     DEACTIVATED = "deactivated"
     SUSPENDED = "suspended"
     CLOSED = "closed"
+    MISSING_SCOPES = "missing_scopes"
+    UNKNOWN_ROUTE = "unknown_route"  # not in the API's document, and API_UNKNOWN_ROUTES=refuse
     BURST_LIMIT = "burst_limit"
     DAILY_LIMIT = "daily_limit"
     STORE_UNAVAILABLE = "store_unavailable"
@@ -39,6 +41,8 @@ STATUS = {
     Reason.DEACTIVATED: 401,
     Reason.SUSPENDED: 403,
     Reason.CLOSED: 403,
+    Reason.MISSING_SCOPES: 403,
+    Reason.UNKNOWN_ROUTE: 403,
     Reason.BURST_LIMIT: 429,
     Reason.DAILY_LIMIT: 429,
     Reason.STORE_UNAVAILABLE: 503,

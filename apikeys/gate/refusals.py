@@ -1,11 +1,13 @@
 """What a refused caller is told: one JSON body for all, and the headers that go with it. Nothing sent is repeated."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 
 from django.conf import settings
 
 from apikeys.gate.reasons import STATUS, Reason
+from apikeys.gate.routes import PASSES, Ruling
 from apikeys.secrets import Kind
 
 CONTENT_TYPE = "application/json"
@@ -23,6 +25,9 @@ _MESSAGES = {
     "`X-API-Key: <key>` or as `Authorization: Bearer <key>`.",
     Reason.SUSPENDED: "This account is suspended. Ask the operator of this API.",
     Reason.CLOSED: "This account is closed. Ask the operator of this API.",
+    Reason.MISSING_SCOPES: "This app has not been granted the scopes that this call needs. Ask a super admin of the "
+    "account to add them.",
+    Reason.UNKNOWN_ROUTE: "This method and path are not part of this API. Its documentation lists those that are.",
     Reason.BURST_LIMIT: "This account has reached its limit of calls in 10 seconds.",
     Reason.DAILY_LIMIT: "This account has reached its limit of calls a day.",
     Reason.STORE_UNAVAILABLE: "The credential cannot be checked at the moment. Try again in a few seconds.",
@@ -39,17 +44,23 @@ _CATEGORIES = {
     429: "RATE_LIMITS",
     503: "SERVICE_UNAVAILABLE",
 }
+_APPS_PAGES = {Kind.PRIVATE_APP: "private-apps", Kind.CONNECTED_APP: "connected-apps"}
 _POLICIES = {Reason.BURST_LIMIT: "TEN_SECONDLY_ROLLING", Reason.DAILY_LIMIT: "DAILY"}
 
 
-def body(reason: Reason, request_id: bytes, *, kind: Kind | None = None, slug: str = "") -> bytes:
+def body(
+    reason: Reason, request_id: bytes, *, kind: Kind | None = None, slug: str = "", ruling: Ruling = PASSES
+) -> bytes:
     """The JSON of a refusal.
 
-    :param kind: what a secret in the wrong place looks like; `slug`: the account's, where the caller has proved it.
+    :param kind: of the credential, or what a secret in the wrong place looks like; `slug`: the account's, where the
+        caller has proved it; `ruling`: which scopes are missing.
     """
-    return _body(reason, kind if reason is Reason.WRONG_TRANSPORT else None, slug).replace(
-        _REQUEST_ID.encode(), request_id
-    )
+    if reason is Reason.MISSING_SCOPES:
+        said = _of_scopes(kind, slug, ruling)
+    else:
+        said = _body(reason, kind if reason is Reason.WRONG_TRANSPORT else None, slug)
+    return said.replace(_REQUEST_ID.encode(), request_id)
 
 
 @cache
@@ -69,17 +80,36 @@ def _body(reason: Reason, kind: Kind | None, slug: str) -> bytes:
     return json.dumps(said | {"links": {"api key": _key_page(slug)}}).encode()
 
 
+def _of_scopes(kind: Kind | None, slug: str, ruling: Ruling) -> bytes:
+    """What HubSpot's API answers, its members included."""
+    needed = "These scopes are required, or others." if ruling.either else "All of these scopes are required."
+    said = {
+        "status": "error",
+        "message": _MESSAGES[Reason.MISSING_SCOPES],
+        "correlationId": _REQUEST_ID,
+        "category": "MISSING_SCOPES",
+        "errors": [{"message": needed, "context": {"requiredGranularScopes": ruling.scopes}}],
+        "links": {"scopes": f"{settings.SITE_ORIGIN}/accounts/{slug}/{_APPS_PAGES.get(kind or Kind.PRIVATE_APP, '')}/"},
+    }
+    return json.dumps(said).encode()
+
+
 def _key_page(slug: str) -> str:
     """The account's key page; the portal itself where the call has not proved whose it is."""
     return f"{settings.SITE_ORIGIN}/accounts/{slug}/api-key/" if slug else f"{settings.SITE_ORIGIN}/"
 
 
-def headers(reason: Reason, *, retry_after: int) -> list[tuple[str, str]]:
-    """WWW-Authenticate (RFC 6750, 3) and Retry-After, where they belong."""
+def headers(reason: Reason, *, retry_after: int, scopes: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """WWW-Authenticate (RFC 6750, 3) and Retry-After, where they belong.
+
+    :param scopes: that the call needs, of scope-tokens' characters (RFC 6749, 3.3).
+    """
     status = STATUS[reason]
     if status == 401:  # noqa: PLR2004 -- the status is its name
         challenge = "Bearer" if reason is Reason.NO_CREDENTIAL else 'Bearer error="invalid_token"'
         return [("WWW-Authenticate", challenge)]
+    if reason is Reason.MISSING_SCOPES:
+        return [("WWW-Authenticate", f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"')]
     if status in {429, 503}:
         return [("Retry-After", str(retry_after))]
     return []

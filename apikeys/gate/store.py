@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error as StoreError
 from django.db.utils import OperationalError
 
+from apikeys.gate.routes import EVERYTHING, Scopes
 from apikeys.secrets import Kind
 
 __all__ = ["Credential", "Read", "StoreError", "read_credentials", "read_usage"]
@@ -22,6 +23,7 @@ class Credential:
     id: UUID
     kind: Kind
     end: str  # how it ended: rotated, deactivated; empty: active
+    scopes: Scopes
     account_id: int
     account_number: int
     account_slug: str
@@ -60,13 +62,13 @@ def read_credentials(store: BaseDatabaseWrapper, digests: Sequence[bytes]) -> Re
     revision, following = rows[0][:2]
     if following:
         raise OperationalError("The store is in recovery: it may lack the newest changes.")
-    found = (_credential(*row[2:]) for row in rows if row[2] is not None)
+    found = (_api_key(*row[2:]) for row in rows if row[2] is not None)
     return Read(revision, {credential.digest: credential for credential in found})
 
 
-def _credential(digest: bytes, key_id: UUID | str, end: str, *account: Any) -> Credential:
+def _api_key(digest: bytes, key_id: UUID | str, end: str, *account: Any) -> Credential:
     identity = key_id if isinstance(key_id, UUID) else UUID(key_id)  # SQLite keeps it as text
-    return Credential(bytes(digest), identity, Kind.API_KEY, end, *account)
+    return Credential(bytes(digest), identity, Kind.API_KEY, end, EVERYTHING, *account)
 
 
 def in_recovery(store: BaseDatabaseWrapper) -> str:
