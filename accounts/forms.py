@@ -83,6 +83,14 @@ class InviteForm(RoleForm):
         self.fields["role"] = forms.ChoiceField(label=_("Role"), choices=offered, initial=Role.MEMBER)
 
 
+class RoleMailboxForm(forms.Form):
+    email = AddressField(
+        label=_("E-mail address"),
+        help_text=_("One that several people read, such as platform-team@example.com."),
+        widget=forms.EmailInput({"autocomplete": "off"}),
+    )
+
+
 class NewPersonForm(forms.Form):
     """Who has not been here before: comes by an invitation, or sets the portal up."""
 

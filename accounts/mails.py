@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import access_requests, invitations, letters, names, outbox
-from accounts.models import AccessRequest, Account, Invitation, OutgoingMail, User
+from accounts import access_requests, invitations, letters, names, outbox, role_mailboxes
+from accounts.models import AccessRequest, Account, Invitation, OutgoingMail, RoleMailbox, User
 
 
 @outbox.composes(invitations.MAIL)
@@ -38,6 +38,19 @@ def access_requested(mail: OutgoingMail, now: datetime) -> letters.Letter | None
     link = f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[account.slug])}#requests"
     context = {"asked": asked, "account": account, "link": link}
     return letters.write(subject=subject, template="access_requested", context=context)
+
+
+@outbox.composes(role_mailboxes.MAIL)
+def confirm_role_mailbox(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
+    """The link that confirms a mailbox; nobody needs one of a mailbox that was confirmed, removed or named anew."""
+    waiting = RoleMailbox.objects.filter(pk=mail.about, confirmed_at__isnull=True)
+    mailbox = waiting.select_related("account", "named_by__user").first()
+    if mailbox is None or mailbox.is_expired(now=now):
+        return None
+    subject = _("%(account)s: confirm this mailbox for reminders") % {"account": names.in_subject(mailbox.account)}
+    context = {"mailbox": mailbox, "link": role_mailboxes.link_of(mailbox)}
+    with _zone_for(mail.to, account=mailbox.account):
+        return letters.write(subject=subject, template="confirm_role_mailbox", context=context)
 
 
 def _zone_for(address: str, *, account: Account) -> AbstractContextManager[None]:

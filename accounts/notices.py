@@ -34,22 +34,41 @@ def tell(
     about: str = "",
     **facts: str | int,
 ) -> None:
-    """Tell people of an event; those who were told of it before are not told again.
+    """Tell people of an event; those who were told of it before are not told again. Parameters: see `of`.
+
+    :raises RuntimeError: outside a transaction.
+    """
+    tell_all(of(people, kind=kind, event=event, account=account, now=now, about=about, **facts))
+
+
+def of(
+    people: Iterable[int],
+    *,
+    kind: Notice.Kind,
+    event: str,
+    account: Account,
+    now: datetime,
+    about: str = "",
+    **facts: str | int,
+) -> list[Notice]:
+    """A notice of an event for each of these people, for `tell_all`.
 
     :param people: ids of users.
     :param event: names the event among those of its kind, such as a key's id.
     :param about: what `is_over` will name, if anything will.
+    """
+    same = {"account": account, "kind": kind, "event": _event(kind, event), "about": about, "facts": facts, "at": now}
+    return [Notice(user_id=one, **same) for one in people]
+
+
+def tell_all(told: list[Notice]) -> None:
+    """`tell` of many events at once.
+
     :raises RuntimeError: outside a transaction.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("A notice must share the transaction of what it tells.")
-    Notice.objects.bulk_create(
-        [
-            Notice(user_id=one, account=account, kind=kind, event=_event(kind, event), about=about, facts=facts, at=now)
-            for one in people
-        ],
-        ignore_conflicts=True,
-    )
+    Notice.objects.bulk_create(told, ignore_conflicts=True)
 
 
 def told(*, kind: Notice.Kind, event: str) -> set[int]:

@@ -4,8 +4,9 @@ A row says whom and about what, never the text: a composer writes that when the 
 or finds that nobody needs the mail any more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -16,6 +17,14 @@ from accounts import letters, readers
 from accounts.models import OutgoingMail, User
 
 Composer = Callable[[OutgoingMail, datetime], letters.Letter | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    kind: str
+    about: str  # in the words of the kind's composer
+    to: str
+
 
 _composers: dict[str, Composer] = {}
 
@@ -35,9 +44,18 @@ def add(kind: str, *, about: object, to: str, now: datetime) -> None:
 
     :raises RuntimeError: outside a transaction.
     """
+    add_all([Owed(kind, about=str(about), to=to)], now=now, due_at=now)
+
+
+def add_all(owed: Iterable[Owed], *, now: datetime, due_at: datetime) -> None:
+    """`add` of many mails at once, to be sent from `due_at` on.
+
+    :raises RuntimeError: outside a transaction.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError("An owed mail must share the transaction of what it tells.")
-    OutgoingMail.objects.get_or_create(kind=kind, about=str(about), to=to, defaults={"created_at": now, "due_at": now})
+    mails = [OutgoingMail(kind=one.kind, about=one.about, to=one.to, created_at=now, due_at=due_at) for one in owed]
+    OutgoingMail.objects.bulk_create(mails, ignore_conflicts=True)
 
 
 def compose(mail: OutgoingMail, *, now: datetime) -> letters.Letter | None:

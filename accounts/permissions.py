@@ -21,6 +21,7 @@ class Permission(TextChoices):
     SEE_CONNECTED_APPS = "see_connected_apps", _("See which apps are connected, by whom, and what they may do")
     MANAGE_CONNECTED_APPS = "manage_connected_apps", _("Connect and disconnect apps")
     MANAGE_MEMBERS = "manage_members", _("Invite people, change roles and remove members")
+    MANAGE_ROLE_MAILBOX = "manage_role_mailbox", _("Name a mailbox that gets reminders too")
 
 
 _EVERYBODY = frozenset({Permission.SEE_ACCOUNT})

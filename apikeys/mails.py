@@ -1,14 +1,17 @@
 """What the mails about keys say. Each is written when its turn comes, from what is then so."""
 
+from contextlib import nullcontext
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import letters, names, outbox
+from accounts import letters, names, outbox, role_mailboxes
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys.models import ApiKey, Connection
@@ -36,33 +39,48 @@ CONNECTIONS: dict[str, Promise] = {
 @outbox.composes(reminders.MAIL)
 def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """The reminder to rotate; not for who has left, nor about a key that is gone or that opens nothing now."""
-    key_id, cycle, user_id = mail.about.split(":")
+    key_id, cycle, whom = mail.about.split(":")
     key = ApiKey.objects.active().filter(pk=key_id).select_related("account").first()
     if key is None or key.account.state != Account.State.OPEN or reminders.cycle(key, now=now) != int(cycle):
         return None
-    member = key.account.members.active().filter(user_id=user_id).select_related("account").first()
-    if member is None:
+    account = key.account
+    reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)
+    if reader is None:
         return None
     days = key.age(now=now).days
-    callers = usage.callers(usage.calls_of(member.account_id, now=now).filter(credential_id=key.id))
     subject = ngettext(
         "%(account)s: rotate the API key, it is %(days)s day old",
         "%(account)s: rotate the API key, it is %(days)s days old",
         days,
-    )
-    context = {
+    ) % {"account": names.in_subject(account), "days": days}
+    context = {"next_days": (int(cycle) + 1) * ROTATE_AFTER.days, **_about(key, now=now), **reader}
+    # Who reads the mailbox most likely lives where the account does.
+    with timezone.override(account.zone) if reader["to_mailbox"] else nullcontext():
+        return letters.write(subject=subject, template="rotation_due", context=context, thread=_thread(key))
+
+
+def _about(key: ApiKey, *, now: datetime) -> dict[str, Any]:
+    account = key.account
+    callers = usage.callers(usage.calls_of(account.pk, now=now).filter(credential_id=key.id))
+    return {
         "key": key,
-        "account": member.account,
-        "days": days,
-        "next_days": (int(cycle) + 1) * ROTATE_AFTER.days,
-        "may_rotate": member.may(Permission.MANAGE_API_KEY),
-        "super_admins": member.account.super_admins(),
+        "account": account,
+        "super_admins": account.super_admins(),
         "callers": callers[:CALLERS_NAMED],
         "more_callers": max(len(callers) - CALLERS_NAMED, 0),
-        "link": f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[member.account.slug])}",
+        "link": f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[account.slug])}",
     }
-    subject %= {"account": names.in_subject(member.account), "days": days}
-    return letters.write(subject=subject, template="rotation_due", context=context, thread=_thread(key))
+
+
+def _member(user_id: int, account: Account) -> dict[str, bool] | None:
+    """What the reminder to a person depends on; None for who has left."""
+    member = account.members.active().filter(user_id=user_id).first()
+    return {"may_rotate": member.may(Permission.MANAGE_API_KEY), "to_mailbox": False} if member else None
+
+
+def _mailbox(mail: OutgoingMail, account: Account) -> dict[str, bool] | None:
+    """As `_member`, to the account's role mailbox; None where it is another one by now."""
+    return {"may_rotate": True, "to_mailbox": True} if role_mailboxes.confirmed(account) == mail.to else None
 
 
 @outbox.composes(word_of_changes.MAIL)

@@ -44,6 +44,8 @@ ATTEMPTS: dict[str, Promise] = {
     Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
     Action.CONNECTED_APP_CONNECTED: _("tried to connect an app"),
     Action.CONNECTED_APP_DISCONNECTED: _("tried to disconnect an app"),
+    Action.ACCOUNT_MAILBOX_NAMED: _("tried to name a mailbox for reminders"),
+    Action.ACCOUNT_MAILBOX_REMOVED: _("tried to remove the mailbox for reminders"),
     Action.MEMBER_INVITED: _("tried to invite somebody"),
     Action.MEMBER_INVITATION_RESENT: _("tried to send an invitation again"),
     Action.MEMBER_INVITATION_WITHDRAWN: _("tried to withdraw an invitation"),

@@ -204,6 +204,7 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password_from_key": "20/m/ip",
     "change_password": "5/m/user",
     "manage_email": "10/h/user",
+    "name_mailbox": "10/h/user",
     "reauthenticate": "10/m/user",
 }
 MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"

@@ -3,7 +3,14 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import address_pages, invitation_pages, notice_pages, setup, single_sign_on_pages
+from accounts import (
+    address_pages,
+    invitation_pages,
+    notice_pages,
+    role_mailbox_pages,
+    setup,
+    single_sign_on_pages,
+)
 from accounts import views as people
 from keyportal import health, mail_pages
 
@@ -38,6 +45,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apikeys.account_api.urls")),
     path("set-up/<str:token>/", setup.set_up, name="set-up"),
     path("invitations/<str:token>/", invitation_pages.accept, name="invitation"),
+    path("role-mailboxes/<str:token>/", role_mailbox_pages.confirm, name="role-mailbox-confirm"),
     path("admin/", admin.site.urls),
     path("livez", health.livez),
     path("readyz", health.readyz),

@@ -3,15 +3,16 @@
 What an address of an account answers is one table: to a member by permission, 404 to everybody else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib import admin
+from django.db.models import Model
 from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts import access_requests
+from accounts import access_requests, role_mailboxes
 from accounts.models import AccessRequest, Account
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
@@ -40,6 +41,8 @@ ACCOUNT_PAGES = {
     "accounts:members-remove": (Permission.MANAGE_MEMBERS, "GET"),
     "accounts:invitation-send-again": (Permission.MANAGE_MEMBERS, "POST"),
     "accounts:invitation-withdraw": (Permission.MANAGE_MEMBERS, "POST"),
+    "accounts:role-mailbox": (Permission.MANAGE_ROLE_MAILBOX, "GET"),
+    "accounts:role-mailbox-remove": (Permission.MANAGE_ROLE_MAILBOX, "POST"),
     "accounts:members-roles": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:first-steps-dismiss": (Permission.MANAGE_API_KEY, "POST"),
@@ -53,6 +56,12 @@ ACCOUNT_PAGES = {
     "auditlog:calls": (Permission.SEE_CALLS, "GET"),
     "auditlog:audit-log": (Permission.SEE_AUDIT_LOG, "GET"),
     "auditlog:audit-log-entry": (Permission.SEE_AUDIT_LOG, "GET"),
+}
+# What takes only POST -> the page that has its button, if that is not the key's.
+BUTTONS = {
+    "accounts:invitation-send-again": "accounts:members",
+    "accounts:invitation-withdraw": "accounts:members",
+    "accounts:role-mailbox-remove": "accounts:role-mailbox",
 }
 ALLAUTH = """
     account_change_password account_confirm_email account_confirm_login_code account_email
@@ -85,6 +94,7 @@ ELSEWHERE = {
         "accounts:choose",
         "set-up",
         "invitation",
+        "role-mailbox-confirm",
         "notices",
         "notices-read",
         "notice-read",
@@ -112,19 +122,22 @@ def _names(patterns: list[URLPattern | URLResolver], namespace: str = "") -> Ite
             yield f"{namespace}{pattern.name or pattern.pattern}"
 
 
+# name -> the row that the address names beside the account.
+NAMED_ROWS: dict[str, Callable[[Account], Model]] = {
+    "auditlog:audit-log-entry": lambda account: AuditEntry.objects.filter(account_id=account.pk).latest("id"),
+    "accounts:members-role": lambda account: account.members.earliest("id"),
+    "accounts:members-remove": lambda account: account.members.earliest("id"),
+    "accounts:invitation-send-again": lambda account: account.invitations.get(),
+    "accounts:invitation-withdraw": lambda account: account.invitations.get(),
+    "accounts:role-mailbox-remove": lambda account: account.role_mailboxes.get(),
+    "accounts:access-request-dismiss": lambda account: AccessRequest.objects.get(member__account=account),
+    "apikeys:connected-apps-disconnect": lambda account: account.connections.get(),
+}
+
+
 def _address(name: str, account: Account) -> str:
-    if name == "auditlog:audit-log-entry":
-        entry = AuditEntry.objects.filter(account_id=account.pk).latest("id")
-        return reverse(name, args=[account.slug, entry.pk])
-    if name in {"accounts:members-role", "accounts:members-remove"}:
-        return reverse(name, args=[account.slug, account.members.earliest("id").pk])
-    if name == "apikeys:connected-apps-disconnect":
-        return reverse(name, args=[account.slug, account.connections.get().pk])
-    if name.startswith("accounts:invitation-"):
-        return reverse(name, args=[account.slug, account.invitations.get().pk])
-    if name == "accounts:access-request-dismiss":
-        return reverse(name, args=[account.slug, AccessRequest.objects.get(member__account=account).pk])
-    return reverse(name, args=[account.slug])
+    rows = [NAMED_ROWS[name](account).pk] if name in NAMED_ROWS else []
+    return reverse(name, args=[account.slug, *rows])
 
 
 def _ask(client: Client, name: str, account: Account, method: str) -> int:
@@ -150,6 +163,7 @@ def account() -> Account:
     ConnectionFactory.create(account=key.account)
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
     access_requests.ask_for_key(member=MemberFactory.create(account=key.account), reason="x", now=timezone.now())
+    role_mailboxes.name(account=key.account, email="team@acme.example", by=admin_of(key), now=timezone.now())
     return key.account
 
 
@@ -215,7 +229,7 @@ def test_signed_out_each_page_leads_to_signing_in_and_on_to_a_page_that_opens(
     answer = Client().generic(method, _address(name, account))
 
     takes_only_post = ACCOUNT_PAGES[name][1] == "POST"
-    button_of = "accounts:members" if name.startswith("accounts:invitation-") else "apikeys:api-key"
+    button_of = BUTTONS.get(name, "apikeys:api-key")
     back = _address(button_of if takes_only_post else name, account)
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"{reverse('account_login')}?next={back}"

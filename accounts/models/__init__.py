@@ -7,6 +7,18 @@ from accounts.models.member import Member
 from accounts.models.notice import Notice
 from accounts.models.outgoing_mail import OutgoingMail
 from accounts.models.revision import Change, Revision
+from accounts.models.role_mailbox import RoleMailbox
 from accounts.models.user import User
 
-__all__ = ["AccessRequest", "Account", "Change", "Invitation", "Member", "Notice", "OutgoingMail", "Revision", "User"]
+__all__ = [
+    "AccessRequest",
+    "Account",
+    "Change",
+    "Invitation",
+    "Member",
+    "Notice",
+    "OutgoingMail",
+    "Revision",
+    "RoleMailbox",
+    "User",
+]

@@ -80,6 +80,12 @@ class ApiKey(models.Model):
                 name="apikey_ends_after_creation",
             ),
         ]
+        indexes: ClassVar = [
+            # The reminders' way through the oldest keys.
+            models.Index(
+                fields=["created_at", "id"], condition=Q(deactivated_at__isnull=True), name="apikey_active_by_age"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"API key, generation {self.generation} (…{self.last4})"

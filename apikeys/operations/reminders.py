@@ -1,28 +1,53 @@
-"""Reminding people of a key that is due: a notice and a mail, once per person, key and 180 days of its age (G6)."""
+"""Reminding of a key that is due: a notice and a mail, once per person, key and 180 days of its age (G6).
+
+The account's role mailbox gets the mail as well. However many accounts there are, some hundreds are looked at together,
+first without a lock; then, where somebody was not told yet, once more with the accounts locked, so that a rotation of
+this moment is either seen here or takes back what is told here.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
 
 from accounts import notices, outbox
-from accounts.models import Account, Member, Notice, User
+from accounts.models import Account, Member, Notice, OutgoingMail, RoleMailbox
 from accounts.permissions import Role
 from apikeys.models import ApiKey
-from apikeys.models.api_key import ROTATE_AFTER
+from apikeys.models.api_key import ROTATE_AFTER, ApiKeyQuerySet
 
 MAIL = "apikeys.rotation_due"
+MAILBOX = "mailbox"  # in the place of a person's id, in what a mail is about
 KEYS_AT_ONCE = 500
 
 
-def remind(*, now: datetime) -> int:
-    """Tell each super admin of an account with an old key, and who made the key; how many were told now.
+@dataclass(slots=True)
+class Untold:
+    """An old key, and whom nobody has told of it yet."""
+
+    key: ApiKey
+    event: str
+    mailed: set[str]  # mailboxes that had the mail; one may be a person's address by now
+    people: dict[int, str]  # ids of users -> their addresses
+    mailbox: str = ""
+
+
+def remind(*, now: datetime, mails_a_second: int | None = None) -> int:
+    """Tell each super admin of an account with an old key, who made the key, and the account's role mailbox.
 
     A second run, at the same time or later, tells nobody twice.
+
+    :param mails_a_second: spreads the sending; None: all mails are due at once.
+    :returns: how many were told now.
     """
-    return sum(_tell(account, now=now) for account in _accounts_due(now=now))
+    told = 0
+    for accounts in _accounts_due(now=now):
+        after = timedelta(seconds=told // mails_a_second) if mails_a_second else timedelta()
+        told += _tell(accounts, now=now, due_at=now + after)
+    return told
 
 
 def cycle(key: ApiKey, *, now: datetime) -> int:
@@ -34,52 +59,98 @@ def _event(key: ApiKey, *, now: datetime) -> str:
     return f"{key.id}:{cycle(key, now=now)}"
 
 
-def _accounts_due(*, now: datetime) -> Iterator[Account]:
-    """Accounts with an old key of which somebody was not told yet, without holding more than a few at once."""
-    due = ApiKey.objects.active().filter(created_at__lte=now - ROTATE_AFTER, account__state=Account.State.OPEN)
-    oldest_first = due.select_related("account", "created_by").order_by("created_at", "id")
+def _accounts_due(*, now: datetime) -> Iterator[list[int]]:
+    """Ids of accounts with an old key of which somebody was not told yet, in handfuls, the oldest keys first."""
+    oldest_first = _old(now=now).order_by("created_at", "id")
     last: ApiKey | None = None
     while True:
         later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id) if last else Q()
         keys = list(oldest_first.filter(later)[:KEYS_AT_ONCE])
         if not keys:
             return
-        told = notices.told_of(kind=Notice.Kind.KEY_OLD, events=[_event(key, now=now) for key in keys])
-        concerned = _concerned(keys)
-        yield from (key.account for key in keys if concerned[key.account_id] - told[_event(key, now=now)])
+        found = [one.key.account_id for one in _untold(keys, now=now)]
+        if found:
+            yield found
         last = keys[-1]
 
 
-def _concerned(keys: list[ApiKey]) -> dict[int, set[int]]:
-    """`ApiKey.people_concerned` of many keys, by their accounts."""
-    makers = {(key.account_id, key.created_by.user_id) for key in keys if key.created_by}
-    asked = Q(role=Role.SUPER_ADMIN) | Q(user_id__in=[user_id for _, user_id in makers])
-    members = Member.objects.active().filter(asked, account_id__in=[key.account_id for key in keys])
-    found: dict[int, set[int]] = defaultdict(set)
-    for account_id, user_id, role in members.values_list("account_id", "user_id", "role"):
-        if role == Role.SUPER_ADMIN or (account_id, user_id) in makers:
-            found[account_id].add(user_id)
-    return found
+def _old(*, now: datetime) -> ApiKeyQuerySet:
+    due = ApiKey.objects.active().filter(created_at__lte=now - ROTATE_AFTER, account__state=Account.State.OPEN)
+    return due.select_related("account", "created_by")
 
 
 @transaction.atomic
-def _tell(account: Account, *, now: datetime) -> int:
-    account.lock()  # a rotation of this moment is either seen here or takes back what is told here
-    key = account.api_keys.active().filter(created_at__lte=now - ROTATE_AFTER).select_related("created_by").first()
-    if key is None:
-        return 0
-    event = _event(key, now=now)
-    people = key.people_concerned() - notices.told(kind=Notice.Kind.KEY_OLD, event=event)
-    notices.tell(
-        people,
+def _tell(account_ids: list[int], *, now: datetime, due_at: datetime) -> int:
+    Account.lock_all(account_ids)
+    due = _untold(list(_old(now=now).filter(account__in=account_ids)), now=now)
+    notices.tell_all([notice for one in due for notice in _notices(one, now=now)])
+    outbox.add_all([mail for one in due for mail in _mails(one)], now=now, due_at=due_at)
+    return sum(len(one.people) + bool(one.mailbox) for one in due)
+
+
+def _notices(one: Untold, *, now: datetime) -> list[Notice]:
+    return notices.of(
+        one.people,
         kind=Notice.Kind.KEY_OLD,
-        event=event,
-        about=str(key.id),
-        account=account,
+        event=one.event,
+        about=str(one.key.id),
+        account=one.key.account,
         now=now,
-        last4=key.last4,
-        days=cycle(key, now=now) * ROTATE_AFTER.days,
+        last4=one.key.last4,
+        days=cycle(one.key, now=now) * ROTATE_AFTER.days,
     )
-    for user in User.objects.filter(pk__in=people):
-        outbox.add(MAIL, about=f"{event}:{user.pk}", to=user.email, now=now)
-    return len(people)
+
+
+def _mails(one: Untold) -> list[outbox.Owed]:
+    to_people = [
+        outbox.Owed(MAIL, about=f"{one.event}:{user_id}", to=email)
+        for user_id, email in one.people.items()
+        if email not in one.mailed
+    ]
+    to_mailbox = [outbox.Owed(MAIL, about=f"{one.event}:{MAILBOX}", to=one.mailbox)] if one.mailbox else []
+    return to_people + to_mailbox
+
+
+def _untold(keys: list[ApiKey], *, now: datetime) -> list[Untold]:
+    """Of these keys those of which somebody was not told yet in their present 180 days."""
+    events = {key.account_id: _event(key, now=now) for key in keys}
+    told = notices.told_of(kind=Notice.Kind.KEY_OLD, events=list(events.values()))
+    mailed = _mailboxes_told(list(events.values()))
+    concerned, mailboxes = _concerned(keys), _mailboxes(events)
+    found = []
+    for key in keys:
+        event, people, mailbox = events[key.account_id], concerned[key.account_id], mailboxes.get(key.account_id, "")
+        untold = {user_id: email for user_id, email in people.items() if user_id not in told[event]}
+        one = Untold(key, event, mailed[event], untold)
+        # An address gets one mail, whether it is a person's, the mailbox's, or both.
+        if mailbox not in {"", *people.values(), *mailed[event]}:
+            one.mailbox = mailbox
+        if one.people or one.mailbox:
+            found.append(one)
+    return found
+
+
+def _concerned(keys: list[ApiKey]) -> dict[int, dict[int, str]]:
+    """`ApiKey.people_concerned` of many keys, by their accounts, with people's addresses."""
+    makers = {(key.account_id, key.created_by.user_id) for key in keys if key.created_by}
+    asked = Q(role=Role.SUPER_ADMIN) | Q(user_id__in=[user_id for _, user_id in makers])
+    members = Member.objects.active().filter(asked, account_id__in=[key.account_id for key in keys])
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for account_id, user_id, role, email in members.values_list("account_id", "user_id", "role", "user__email"):
+        if role == Role.SUPER_ADMIN or (account_id, user_id) in makers:
+            found[account_id][user_id] = email
+    return found
+
+
+def _mailboxes(account_ids: Iterable[int]) -> dict[int, str]:
+    confirmed = RoleMailbox.objects.filter(account_id__in=list(account_ids), confirmed_at__isnull=False)
+    return dict(confirmed.values_list("account_id", "email"))
+
+
+def _mailboxes_told(events: list[str]) -> dict[str, set[str]]:
+    """The role mailboxes that were mailed about these events."""
+    found: dict[str, set[str]] = {event: set() for event in events}
+    mails = OutgoingMail.objects.filter(kind=MAIL, about__in=[f"{event}:{MAILBOX}" for event in events])
+    for about, address in mails.values_list("about", "to"):
+        found[about.removesuffix(f":{MAILBOX}")].add(address)
+    return found

@@ -13,7 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Page
 from pytest_django import Settings
 
-from accounts import access_requests, invitations, proofs_by_mail, setup
+from accounts import access_requests, invitations, proofs_by_mail, role_mailboxes, setup
 from accounts.actors import SHELL
 from accounts.models import Account, Member, User
 from accounts.permissions import Role
@@ -67,6 +67,11 @@ def busy() -> Account:
     old = ApiKeyFactory.create(account=account, created_by=admin, created_at=rotated_at - 180 * DAY)
     api_keys.rotate_api_key(account=account, generation=1, by=admin, now=rotated_at)
     access_requests.ask_for_key(member=account.members.get(role=Role.DEVELOPER), reason="x" * 200, now=timezone.now())
+    now = timezone.now()
+    crew = f"platform-team@{'very-' * 9}long.example"
+    present = role_mailboxes.name(account=account, email=crew, by=admin, now=now)
+    role_mailboxes.confirm(mailbox=present, user=None, now=now)
+    role_mailboxes.name(account=account, email="new-team@acme.example", by=admin, now=now)
     _calls(account, old, account.api_keys.active().get())
     return account
 
@@ -110,8 +115,9 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
         *(path("auditlog:audit-log", busy), path("auditlog:audit-log-entry", busy, entry.pk)),
         *(path(f"accounts:members{page}", busy) for page in ("", "-invite", "-leave")),
         *(path(f"accounts:members-{page}", busy, developer.pk) for page in ("role", "remove")),
-        *(path("accounts:members-roles", busy), path("apikeys:connected-apps", busy)),
+        path("apikeys:connected-apps", busy),
         path("apikeys:connected-apps-disconnect", busy, busy.connections.get().pk),
+        *(path(f"accounts:{page}", busy) for page in ("members-roles", "role-mailbox")),
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
@@ -264,6 +270,18 @@ def test_the_pages_that_an_invitation_opens(visitors: Visitors, busy: Account) -
     problems = [problem for person, address in asked for problem in _problems(visitors.page(person), address)]
 
     assert not problems
+
+
+def test_the_pages_that_the_link_to_a_role_mailbox_opens(visitors: Visitors, busy: Account) -> None:
+    page = visitors.page()
+    link = urlsplit(role_mailboxes.link_of(busy.role_mailboxes.get(confirmed_at=None))).path
+
+    problems = [problem for address in (link, "/role-mailboxes/nothing/") for problem in _problems(page, address)]
+    page.goto(link)
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_role("heading", name="The mailbox is confirmed").wait_for()
+
+    assert not [*problems, *(problem for theme in THEMES for problem in _violations(page, theme))]
 
 
 def test_the_page_of_the_set_up_link(visitors: Visitors) -> None:
