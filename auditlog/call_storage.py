@@ -24,6 +24,7 @@ from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
 
 NICENESS = 10  # of the child: answering calls comes before storing them
+PIPE_SIZE = 1_048_576  # bytes: what an unprivileged process may have (pipe(7)); a few packs, written without waiting
 FRAME = struct.Struct("<I")  # before each message, its length in bytes
 
 
@@ -113,7 +114,7 @@ class ProcessStorage:
         self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 -- our own program
+        self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE_SIZE)  # noqa: S603 -- our own program
         return self._child
 
     def pack(self, calls: list[Call]) -> Pack:

@@ -63,6 +63,10 @@ class Gate:
         self.new_hasher = secrets.keyed_hasher(next(iter(settings.DIGEST_PEPPERS.values()))).copy
         self.date = b""
         self.may_hold_secret = may_hold_secret(settings.API_KEY_QUERY_PARAM)
+        # What the hot path reaches for, one step away.
+        self.kept, self.put = self.known.kept, self.writer.put
+        self.next_number = self.request_ids.next_number
+        self.id_base, self.id_prefix = self.request_ids.base, self.request_ids.prefix
 
     # --- The hot path -----------------------------------------------------------------------------------------------
     def check_plain(self, fields: Fields, peer: Peer) -> bytes | None:
@@ -76,38 +80,35 @@ class Gate:
         if authorization is None or b"x-api-key" in fields or not is_known_host(get(b"host", b"")):
             return None
         if target is None:
-            target, method = b"/", b"GET"
+            path, method = b"/", b"GET"
         else:
             method = get(b"x-original-method") or get(b"x-forwarded-method") or b"GET"
             if method not in USUAL_METHODS or (b"?" in target and self.may_hold_secret(target)):
                 return None
+            path = target.partition(b"?")[0]
         if authorization[:7] != b"Bearer ":
             return None
         hasher = self.new_hasher()
         hasher.update(authorization[7:])
-        kept = self.known.kept.get(hasher.digest())
+        kept = self.kept.get(hasher.digest())
         boot = boot_seconds()  # after the request's last byte, and for this decision alone (G1)
         if kept is None or boot >= self.known.fresh_until:
             return None
-        path = target.partition(b"?")[0] if b"?" in target else target
         wall, window = time(), kept.window
         is_barred = kept.bounded and self.api.rule(kept.scopes, method, path).reason
         if is_barred or judge(kept.standing, window, boot, wall):
             return None
-        address = peer.caller(get(b"x-forwarded-for"))
-        number = self.request_ids.next_number()
-        self.writer.put(
+        forwarded_for = get(b"x-forwarded-for")
+        address = peer.address if forwarded_for is None else peer.caller(forwarded_for)
+        number = self.next_number()
+        self.put(
             (kept.who, wall, method, path, 204, None, "", get(b"user-agent", b""), address,
-             self.request_ids.base + number, window.day)
+             self.id_base + number, window.day)
         )  # fmt: skip
-        return self._accepted(kept, number)
-
-    def _accepted(self, kept: Kept, number: int, deprecation: bytes = b"") -> bytes:
-        """The answer to an accepted call."""
         self.accepted[kept.kind] += 1
-        left_today, left, seconds = kept.window.left_now()
+        left = window.left  # in place what `left_now` says of a call that was just counted
         return ACCEPTED % (
-            self.date, kept.head, deprecation, left_today, left, left, seconds, self.request_ids.prefix, number
+            self.date, kept.head, b"", window.left_today, left, left, window.room, self.id_prefix, number
         )  # fmt: skip
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
@@ -139,9 +140,13 @@ class Gate:
             return self._refuse(asked, number, reason, kept=kept, ruling=ruling, head=head)
         self.writer.put(
             (kept.who, wall, asked.method, path, 204, None, "", asked.user_agent, asked.address,
-             self.request_ids.base + number, kept.window.day)
+             self.id_base + number, kept.window.day)
         )  # fmt: skip
-        return self._accepted(kept, number, deprecation)
+        self.accepted[kept.kind] += 1
+        left_today, left, seconds = kept.window.left_now()
+        return ACCEPTED % (
+            self.date, kept.head, deprecation, left_today, left, left, seconds, self.id_prefix, number
+        )  # fmt: skip
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
         for digest in digests:
@@ -202,7 +207,7 @@ class Gate:
             answer = partial(answer, limits=limits, retry_after=retry_after)
         self.writer.put(
             (kept.who if kept else NOBODY, wall, asked.method, path, STATUS[reason], None, reason.value,
-             asked.user_agent, asked.address, self.request_ids.base + number, None)
+             asked.user_agent, asked.address, self.id_base + number, None)
         )  # fmt: skip
         slug = kept.account_slug if kept and reason not in {Reason.ROTATED, Reason.DEACTIVATED} else ""
         kind = secrets.Kind(kept.kind) if kept else shown.kind if shown else None

@@ -99,7 +99,7 @@ class Window:
             self.left += slots.popleft()[1]
         self.tick = tick
         oldest = slots[0][0] if slots else tick
-        self.room = -(-(oldest + WINDOW_TICKS + 1 - tick) // TICKS_PER_SECOND)
+        self.room = min(-(-(oldest + WINDOW_TICKS + 1 - tick) // TICKS_PER_SECOND), WINDOW_SECONDS)
 
     @property
     def used_today(self) -> int:
@@ -122,7 +122,7 @@ class Window:
         left, left_today = self.left, self.left_today
         if left < 0 or left_today < 0:  # only after the plan was lowered, or where other processes went on
             left, left_today = max(left, 0), max(left_today, 0)
-        return left_today, left, 0 if left == self.burst else min(self.room, WINDOW_SECONDS)
+        return left_today, left, 0 if left == self.burst else self.room
 
     def remaining(self) -> bytes:
         """The headers that change with each call; with `headers` all of them."""

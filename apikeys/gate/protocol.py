@@ -59,6 +59,7 @@ class GateProtocol(asyncio.Protocol):
         self.gate: Gate = app_state["gate"]
         self.gate.connections = self.connections
         self.turns = self.gate.turns
+        self.came = self.turns.came
         self.parser = httptools.HttpRequestParser(self)
         self.answers: list[bytes] = []  # to be written when the bytes that came have been parsed
         self.behind: deque[Request] = deque()  # requests behind one that waits
@@ -88,7 +89,10 @@ class GateProtocol(asyncio.Protocol):
         self.behind.clear()
 
     def data_received(self, data: bytes) -> None:
-        self.turns.bring(self, data)
+        came = self.came
+        if not came:
+            self.turns.begin()
+        came.append((self, data))
 
     def eof_received(self) -> bool:
         self.turns.end()  # whoever says that it will send no more still waits for its answer
@@ -115,7 +119,7 @@ class GateProtocol(asyncio.Protocol):
             return
         if self.in_request and now - self.since > REQUEST_SECONDS:
             self._mistaken(408, "The request took too long.")
-            self._flush()
+            self.flush()
         elif not self.in_request and now - self.since > IDLE_SECONDS:
             self.transport.close()
 
@@ -136,12 +140,6 @@ class GateProtocol(asyncio.Protocol):
             self._mistaken(400, "This is not a request of HTTP/1.1.")
         if self.held > HEAD_LIMIT:
             self._check_unfinished()
-
-    def send(self) -> None:
-        if len(self.answers) == 1 and not self.closing:
-            self.transport.write(self.answers.pop())
-        else:
-            self._flush()
 
     # --- httptools --------------------------------------------------------------------------------------------------
     def on_url(self, url: bytes) -> None:
@@ -226,7 +224,7 @@ class GateProtocol(asyncio.Protocol):
             self._done(answer, keep=keep)
             while self.behind and not self.waiting and not self.closing:
                 self._answer(self.behind.popleft())
-            self._flush()
+            self.flush()
             if not self.waiting and not self.closing:
                 self.transport.resume_reading()
 
@@ -261,7 +259,7 @@ class GateProtocol(asyncio.Protocol):
         self.answers.append(answers.mistake(status, message, request_id=self.gate.new_request_id(), nginx=nginx))
         self.closing = True
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self.answers and not self.transport.is_closing():
             self.transport.write(b"".join(self.answers))
             self.answers.clear()

@@ -19,21 +19,23 @@ TOGETHER = 32  # so many decisions at most does an answer wait for
 class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._came: list[tuple[GateProtocol, bytes]] = []
+        self.came: list[tuple[GateProtocol, bytes]] = []  # in this turn, in order; always this very list
 
-    def bring(self, protocol: GateProtocol, data: bytes) -> None:
-        """Have the connection's bytes taken at the end of this turn, in the order in which they came."""
-        if not self._came:
-            self._loop.call_soon(self.end)
-        self._came.append((protocol, data))
+    def begin(self) -> None:
+        """Have what comes from now on taken at the end of this turn."""
+        self._loop.call_soon(self.end)
 
     def end(self) -> None:
         """Take what has come so far."""
-        came = self._came.copy()
-        self._came.clear()
+        came = self.came.copy()
+        self.came.clear()
         for start in range(0, len(came), TOGETHER):
             part = came[start : start + TOGETHER]
             for protocol, data in part:
                 protocol.parse(data)
             for protocol, _ in part:
-                protocol.send()
+                answers = protocol.answers
+                if len(answers) == 1 and not protocol.closing:
+                    protocol.transport.write(answers.pop())
+                else:
+                    protocol.flush()
