@@ -43,6 +43,7 @@ class UserAdmin(ReadOnlyAdmin):
         return [
             path("add-operator/", operator_pages.add_operator, name="accounts_user_add_operator"),
             path("<int:pk>/remove-operator/", operator_pages.remove_operator, name="accounts_user_remove_operator"),
+            path("<int:pk>/address/", operator_pages.address, name="accounts_user_address"),
             path("<int:pk>/deactivate/", operator_pages.deactivate, name="accounts_user_deactivate"),
             path("<int:pk>/reactivate/", operator_pages.reactivate, name="accounts_user_reactivate"),
             *super().get_urls(),

@@ -15,6 +15,10 @@ from accounts.names import refuse_secret, validate_name
 from accounts.permissions import Role, may_hand_on
 
 
+def _zones() -> list[tuple[str, str]]:
+    return [(name, name.replace("_", " ")) for name in sorted(available_timezones())]
+
+
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # Django itself has no generic forms
     class Meta:
         model = User
@@ -28,10 +32,26 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # Django itself h
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = [(name, name.replace("_", " ")) for name in sorted(available_timezones())]
-        for name, choices in (("language", settings.LANGUAGES), ("time_zone", zones)):
+        for name, choices in (("language", settings.LANGUAGES), ("time_zone", _zones())):
             field = self.fields[name]
             self.fields[name] = forms.ChoiceField(choices=choices, label=field.label, help_text=field.help_text)
+
+
+class AccountForm(forms.Form):
+    """What super admins say of their account."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        validators=[validate_name],
+        help_text=_("In pages and mails. The account’s address and number stay as they are."),
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=_zones,
+        help_text=_("Its midnight begins the account’s day, by which the daily limit counts."),
+    )
 
 
 class RoleForm(forms.Form):
@@ -138,6 +158,12 @@ class ReasonForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "off", "size": "80"}),
         help_text=_("Those who may read the account’s audit log read it there."),
     )
+
+
+class AssignAddressForm(ReasonForm):
+    email = AddressField(label=_("New e-mail address"), widget=forms.EmailInput({"autocomplete": "off", "size": "60"}))
+
+    field_order = ("email", "reason")
 
 
 class AccessRequestForm(forms.Form):

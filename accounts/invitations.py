@@ -181,7 +181,6 @@ def accept(*, invitation: Invitation, user: User, now: datetime) -> Member:
     return member
 
 
-@transaction.atomic
 def accept_as_new_person(
     *, invitation: Invitation, name: str, password: str, now: datetime, language: str = settings.LANGUAGE_CODE
 ) -> Member:
@@ -191,15 +190,19 @@ def accept_as_new_person(
 
     :raises PeopleError: if it is not offered (any more), or if somebody signs in with the address by now.
     """
-    invitation.account.lock()  # before the person, as whoever adds a member by hand does
-    try:
-        with transaction.atomic():
-            own = {"name": name, "language": language, "time_zone": invitation.account.time_zone}
-            user = User.objects.create_user(invitation.email, password, created_at=now, **own)
-    except IntegrityError as error:
-        raise AlreadyMemberError(_("Somebody signs in with this address already. Sign in to accept.")) from error
-    prove_address(user)
-    return accept(invitation=invitation, user=user, now=now)
+    user = User(email=invitation.email, name=name, language=language, created_at=now)
+    user.set_password(password)  # takes its time by design: before SQLite's one lock for all who write
+    with transaction.atomic():
+        invitation.account.lock()  # before the person, as whoever adds a member by hand does
+        invitation.account.refresh_from_db(fields=["time_zone"])
+        user.time_zone = invitation.account.time_zone
+        try:
+            with transaction.atomic():
+                user.save(force_insert=True)
+        except IntegrityError as error:
+            raise AlreadyMemberError(_("Somebody signs in with this address already. Sign in to accept.")) from error
+        prove_address(user)
+        return accept(invitation=invitation, user=user, now=now)
 
 
 def why_void(invitation: Invitation, *, now: datetime) -> str:

@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from accounts import operations, operators, standing
+from accounts import operations, operators, proofs_by_mail, standing
 from accounts.actors import Operator
-from accounts.forms import OperatorForm, PlanForm, ReasonForm
+from accounts.forms import AssignAddressForm, OperatorForm, PlanForm, ReasonForm
 from accounts.guards import is_recently_authenticated, proof_address
 from accounts.models import Account, User
 
@@ -170,6 +170,27 @@ reactivate = _standing_page(
     says=gettext_lazy("They sign in as before, with the roles that they have in their accounts."),
     done=gettext_lazy("They may sign in again."),
 )
+
+
+@operators_alone
+def address(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    form = AssignAddressForm(request.POST or None)
+    if form.is_valid():
+        try:
+            proofs_by_mail.assign_address(user=person, by=operator_of(request), now=timezone.now(), **form.cleaned_data)
+        except proofs_by_mail.TakenError as refusal:
+            form.add_error("email", str(refusal))
+        else:
+            messages.success(request, _("The address is changed. A link to confirm it is on its way there."))
+            return redirect("admin:accounts_user_change", pk)
+    says = _(
+        "Make sure who is asking: whoever reads the new address’s mail can choose a password. They are signed out"
+        " everywhere, and sign in once they opened the link that is sent there. The old address is told, with the"
+        " reason."
+    )
+    title = _("E-mail address of %(person)s")
+    return operation_page(request, person, form, title=title, button=_("Change the address"), says=says)
 
 
 def operation_page(

@@ -42,18 +42,18 @@ def add_operator(*, email: str, by: By, now: datetime) -> User:
 
 @transaction.atomic
 def remove_operator(*, email: str, by: By, now: datetime) -> User:
-    """Make an operator an ordinary person, from their next request on.
+    """Make an operator an ordinary person, from their next request on; one whose sign-in is switched off, too.
 
     :raises OperatorError: if they are none.
-    :raises LastOperatorError: if they are the last.
+    :raises LastOperatorError: if they are the last who may sign in.
     """
     # All rows are locked, in one order: of two operators who remove each other at once, one stays.
-    operators = list(User.objects.operators().order_by("pk").select_for_update())
+    staff = list(User.objects.filter(is_staff=True).order_by("pk").select_for_update())
     require_operator(by)
-    person = next((one for one in operators if one.email.lower() == email.lower()), None)
+    person = next((one for one in staff if one.email.lower() == email.lower()), None)
     if person is None:
         raise OperatorError(f"{email} is no operator.")
-    if len(operators) == 1:
+    if person.is_active and not any(one.is_active for one in staff if one != person):
         raise LastOperatorError(f"{person.email} is the last operator. Add another one first.")
     person.is_staff = person.is_superuser = False
     person.save(update_fields=["is_staff", "is_superuser"])

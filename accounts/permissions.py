@@ -20,6 +20,7 @@ class Permission(TextChoices):
     SEE_AUDIT_LOG = "see_audit_log", _("Read the audit log")
     SEE_CONNECTED_APPS = "see_connected_apps", _("See which apps are connected, by whom, and what they may do")
     MANAGE_CONNECTED_APPS = "manage_connected_apps", _("Connect and disconnect apps")
+    MANAGE_ACCOUNT = "manage_account", _("Change the account’s name and time zone")
     MANAGE_MEMBERS = "manage_members", _("Invite people, change roles and remove members")
     MANAGE_ROLE_MAILBOX = "manage_role_mailbox", _("Name a mailbox that gets reminders too")
 

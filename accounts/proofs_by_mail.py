@@ -10,6 +10,7 @@ from uuid import uuid4
 from allauth.account import app_settings
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core import signing
 from django.db import IntegrityError, transaction
@@ -17,7 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import outbox
-from accounts.actors import Person
+from accounts.actors import By, Person, require_operator
 from accounts.models import User
 from accounts.operations import PeopleError, note, prove_address
 from auditlog import journal
@@ -85,19 +86,53 @@ def change_address(*, user: User, email: str, now: datetime) -> None:
     try:
         _change(user, User.objects.normalize_email(email), now=now)
     except IntegrityError as error:
-        raise TakenError(_("Somebody signs in with %(email)s already.") % {"email": email}) from error
+        raise _taken(email) from error
+
+
+@transaction.atomic
+def assign_address(*, user: User, email: str, reason: str, by: By, now: datetime) -> None:
+    """Give a person another address to sign in with, for who does not read the mail of the old one any more.
+
+    They are signed out everywhere. Nothing has shown yet that the address is theirs: a link to it has to be opened
+    before the password signs in. The old address is told, with the reason.
+
+    :param email: as `accounts.addresses.parse` gave it.
+    :raises TakenError: if somebody signs in with it already, be it the person.
+    """
+    address = User.objects.normalize_email(email)
+    list(User.objects.operators().order_by("pk").select_for_update())  # in the order that everybody locks them in
+    require_operator(by)
+    person = User.objects.select_for_update().get(pk=user.pk)
+    if User.objects.filter(email=address).exists():
+        raise _taken(address)
+    try:
+        with transaction.atomic():
+            _replace(person, address, by=by, now=now, reason=reason)
+    except IntegrityError as error:
+        raise _taken(address) from error
+    EmailAddress.objects.create(user=person, email=address, primary=True)
+    owe(CONFIRM_ADDRESS, user=person, to=address, now=now)
+    for session in UserSession.objects.filter(user=person):
+        session.end()
+
+
+def _taken(email: str) -> TakenError:
+    return TakenError(_("Somebody signs in with %(email)s already.") % {"email": email})
 
 
 @transaction.atomic
 def _change(user: User, email: str, *, now: datetime) -> None:
     person = User.objects.select_for_update().get(pk=user.pk)
-    before = person.email
+    _replace(person, email, now=now)
+    prove_address(person)
+
+
+def _replace(person: User, email: str, *, now: datetime, by: By | None = None, reason: str = "") -> None:
     # First, so that its mail goes to the old address.
-    note(Action.ADDRESS_CHANGED, user=person, now=now, before=before, after=email)
+    note(Action.ADDRESS_CHANGED, user=person, by=by, now=now, reason=reason, before=person.email, after=email)
     person.email = email
     person.save(update_fields=["email"])
     EmailAddress.objects.filter(user=person).delete()
-    prove_address(person)
 
 
 def _address(name: str, **parts: str) -> str:

@@ -7,6 +7,7 @@ app_name = "accounts"
 urlpatterns = [
     path("", views.choose, name="choose"),
     path("<slug:slug>/", views.account, name="account"),
+    path("<slug:slug>/settings/", views.account_settings, name="settings"),
     path("<slug:slug>/members/", member_pages.members, name="members"),
     path("<slug:slug>/members/invite/", invitation_pages.invite, name="members-invite"),
     path("<slug:slug>/members/leave/", member_pages.leave, name="members-leave"),

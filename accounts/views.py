@@ -14,10 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import invitations, operations, themes
-from accounts.forms import ProfileForm
+from accounts.forms import AccountForm, ProfileForm
 from accounts.guards import person, requires
-from accounts.models import Member, User
+from accounts.models import Account, Member, User
 from accounts.permissions import GRANTS, Permission, Role
+from auditlog.actions import Action
 
 
 @require_safe
@@ -41,6 +42,26 @@ def choose(request: HttpRequest) -> HttpResponse:
 @require_safe
 def account(request: HttpRequest, member: Member) -> HttpResponse:  # noqa: ARG001 -- what a view is given
     return redirect("apikeys:api-key", member.account.slug)
+
+
+@requires(Permission.MANAGE_ACCOUNT, attempt=Action.ACCOUNT_SETTINGS_CHANGED)
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_settings(request: HttpRequest, member: Member) -> HttpResponse:
+    its = {"name": member.account.name, "time_zone": member.account.time_zone}
+    form = AccountForm(request.POST or None, initial=its)
+    if form.is_valid():
+        # A copy: what is refused must not change what the page calls the account.
+        account = Account.objects.get(pk=member.account_id)
+        try:
+            operations.change_settings(account=account, by=member, now=timezone.now(), **form.cleaned_data)
+        except operations.PeopleError as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("accounts:settings", account.slug)
+    status = 400 if form.errors else 200
+    return render(request, "accounts/settings.html", {"member": member, "form": form}, status=status)
 
 
 @requires(Permission.SEE_ACCOUNT)

@@ -22,6 +22,7 @@ class Action(TextChoices):
     API_KEY_ROTATED = "api_key.rotated", _("rotated the API key")
     API_KEY_DEACTIVATED = "api_key.deactivated", _("deactivated the API key")
     ACCOUNT_CREATED = "account.created", _("created the account")
+    ACCOUNT_SETTINGS_CHANGED = "account.settings_changed", _("changed the account’s settings")
     ACCOUNT_PLAN_CHANGED = "account.plan_changed", _("changed the plan")
     ACCOUNT_SUSPENDED = "account.suspended", _("suspended the account")
     ACCOUNT_CLOSED = "account.closed", _("closed the account")

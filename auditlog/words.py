@@ -42,6 +42,7 @@ ATTEMPTS: dict[str, Promise] = {
     Action.API_KEY_VIEWED: _("tried to show the API key"),
     Action.API_KEY_ROTATED: _("tried to rotate the API key"),
     Action.API_KEY_DEACTIVATED: _("tried to deactivate the API key"),
+    Action.ACCOUNT_SETTINGS_CHANGED: _("tried to change the account’s settings"),
     Action.CONNECTED_APP_CONNECTED: _("tried to connect an app"),
     Action.CONNECTED_APP_DISCONNECTED: _("tried to disconnect an app"),
     Action.ACCOUNT_MAILBOX_NAMED: _("tried to name a mailbox for reminders"),
@@ -84,6 +85,7 @@ DETAILS: dict[str, Promise] = {
     "daily_limit": _("Calls a day"),
     "accounts": _("Accounts"),
     "series": _("Series"),
+    "time_zone": _("Time zone"),
     "through": _("Through"),
     "scopes": _("Scopes"),
 }

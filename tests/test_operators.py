@@ -100,6 +100,23 @@ def test_the_last_operator_stays(operator: Client) -> None:
     assert User.objects.get(pk=olivia.pk).is_staff
 
 
+def test_one_whose_sign_in_is_switched_off_can_be_removed_and_counts_as_none(operator: Client) -> None:
+    gone = UserFactory.create(email="gone@portal.example", is_staff=True, is_active=False)
+
+    operator.post(page("user_remove_operator", gone.pk))
+
+    assert not User.objects.get(pk=gone.pk).is_staff
+    assert AuditEntry.objects.get(action=Action.OPERATOR_REMOVED).target_name == gone.name
+
+
+def test_the_last_who_may_sign_in_stays_whoever_is_switched_off() -> None:
+    last = UserFactory.create(is_staff=True)
+    UserFactory.create(is_staff=True, is_active=False)
+
+    with pytest.raises(operators.LastOperatorError):
+        operators.remove_operator(email=last.email, by=SHELL, now=NOW)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_operators_who_all_remove_each_other_leave_one() -> None:
     people = UserFactory.create_batch(8, is_staff=True)

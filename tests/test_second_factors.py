@@ -9,14 +9,23 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import operations, second_factors
+from accounts import invitations, operations, second_factors
 from accounts.actors import SHELL
 from accounts.adapter import SecondFactorAdapter
 from accounts.models import Member, User
 from accounts.permissions import Role
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
-from tests.factories import NOW, PASSWORD, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory, UserFactory
+from tests.factories import (
+    NOW,
+    PASSWORD,
+    AccountFactory,
+    ApiKeyFactory,
+    InvitationFactory,
+    MemberFactory,
+    SuperAdminFactory,
+    UserFactory,
+)
 from tests.second_factors import add_app, code, recovery_code, signed_in_with
 from tests.visitors import HTML, JSON, admin_of, path, signed_in, signed_in_a_while_ago
 
@@ -363,6 +372,21 @@ def test_after_the_date_a_live_part_of_a_page_leads_there_whole(ada: Member) -> 
 @pytest.mark.parametrize("address", [ENROLMENT, f"{ENROLMENT}app/add/", "/profile/", "/auth/logout/", "/livez"])
 def test_after_the_date_enrolment_profile_and_the_way_out_open(ada: Member, address: str) -> None:
     assert _overdue(ada).get(address).status_code == 200
+
+
+def test_after_the_date_no_invitation_is_accepted_until_one_is_added(ada: Member) -> None:
+    """It would give another place, be it a super admin's, to whoever has the password alone."""
+    invitation = InvitationFactory.create(email=ada.user.email, role=Role.SUPER_ADMIN)
+    link, client = invitations.path_of(invitation), _overdue(ada)
+
+    answers = [client.get(link), client.post(link)]
+    joined = invitation.account.members.filter(user=ada.user).exists()
+    add_app(ada.user)
+    client.post(link)
+
+    assert [answer.headers["Location"] for answer in answers] == [ENROLMENT, ENROLMENT]
+    assert not joined
+    assert invitation.account.members.filter(user=ada.user, role=Role.SUPER_ADMIN).exists()
 
 
 def test_after_the_date_adding_one_opens_everything_again(ada: Member) -> None:

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount, SocialToken
 from django.conf import settings as portal
 from django.core import mail as mailbox
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -360,6 +362,31 @@ def test_a_second_person_at_the_provider_with_a_known_address_does_not_become_th
         ada.account_id,
         "Single sign-on: the provider knows this person as another.",
     )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("known", [True, False])
+def test_who_comes_for_the_first_time_in_several_windows_at_once_is_linked_once(
+    settings: Settings,
+    known: bool,  # noqa: FBT001 -- pytest passes it
+) -> None:
+    settings.OIDC_ISSUER, settings.OIDC_NAME = "https://login.example.com", "Example Corp"
+    if known:
+        UserFactory.create(email=ADA)
+    else:
+        InvitationFactory.create(email=ADA)
+
+    def come(_window: int) -> int:
+        try:
+            return int(single_sign_on.link(subject="ada", email=ADA, now=timezone.now()).pk)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        links = set(pool.map(come, range(8)))
+
+    assert links == {SocialAccount.objects.get(user__email=ADA).pk}
+    assert AuditEntry.objects.filter(action=Action.PROVIDER_CONNECTED).count() == 1
 
 
 def test_whose_address_changes_at_the_provider_stays_who_they_are(ada: Member, provider: Provider) -> None:

@@ -34,6 +34,7 @@ ACCOUNT_PAGES = {
     "accounts:account": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:access-request": (Permission.SEE_ACCOUNT, "POST"),
     "accounts:access-request-dismiss": (Permission.MANAGE_API_KEY, "POST"),
+    "accounts:settings": (Permission.MANAGE_ACCOUNT, "GET"),
     "accounts:members": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members-leave": (Permission.SEE_ACCOUNT, "GET"),
     "accounts:members-invite": (Permission.MANAGE_MEMBERS, "GET"),
@@ -75,6 +76,7 @@ ALLAUTH = """
 OPERATIONS = """
     accounts_account_plan accounts_account_suspend accounts_account_close accounts_account_reopen
     accounts_user_add_operator accounts_user_remove_operator accounts_user_deactivate accounts_user_reactivate
+    accounts_user_address
     apikeys_connectedapp_register apikeys_connectedapp_edit apikeys_connectedapp_withdraw
 """.split()  # noqa: SIM905 -- a list of words
 SITE = "index login logout password_change password_change_done autocomplete jsi18n view_on_site app_list".split()  # noqa: SIM905 -- likewise

@@ -26,6 +26,17 @@ def signed_in(member: Member) -> Client:
     return client
 
 
+def signed_in_by(member: Member, method: str) -> Client:
+    """Without the form: by what a session remembers of another way in, such as `single_sign_on`."""
+    client = Client()
+    client.force_login(member.user)
+    session = client.session
+    session["account_authentication_methods"] = [{"method": method, "at": time.time()}]
+    session["account_authentication_methods_user"] = str(member.user_id)
+    session.save()
+    return client
+
+
 def signed_in_a_while_ago(member: Member) -> Client:
     """Long enough that the password is asked for again."""
     client = signed_in(member)

@@ -2,7 +2,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -46,8 +46,12 @@ class UserManager(BaseUserManager["User"]):
             raise ValidationError({"email": refusal.messages}) from refusal
         person = self.model(email=self.normalize_email(address))
         person.set_unusable_password()
-        person.full_clean(exclude=["password"])
-        person.save(using=self._db)
+        person.full_clean(exclude=["password"], validate_unique=False, validate_constraints=False)
+        try:
+            with transaction.atomic():
+                person.save(using=self._db)
+        except IntegrityError:  # somebody made them a moment ago
+            return self.get(email=person.email)
         return person
 
     def operators(self) -> models.QuerySet["User"]:

@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 from accounts import revisions
 from accounts.actors import By, require_operator
 from accounts.models import Account, User
-from accounts.operations.members import join
-from accounts.permissions import Role
+from accounts.names import tidy
+from accounts.operations.members import join, require_manager
+from accounts.permissions import Permission, Role
 from auditlog import journal
 from auditlog.actions import Action
 
@@ -41,6 +42,31 @@ def create_account(
     journal.record(Action.ACCOUNT_CREATED, of=account, by=by, target=account, at=now)
     join(account=account, user=super_admin, role=Role.SUPER_ADMIN, by=by, now=now)
     return account
+
+
+@transaction.atomic
+def change_settings(*, account: Account, name: str, time_zone: str, by: By, now: datetime) -> None:
+    """Give an account another name or time zone. Its day, by which the daily limit counts, is that of the zone at once.
+
+    What was called stays counted for the date that it was then: no change of zone makes any date's number larger.
+
+    :raises NotAllowedError: if `by` may not any more.
+    :raises django.core.exceptions.ValidationError: for a name or zone that is not valid.
+    """
+    account.lock()
+    require_manager(by, account=account, to=Permission.MANAGE_ACCOUNT)
+    account.refresh_from_db(fields=["name", "time_zone"])
+    before = {"name": account.name, "time_zone": account.time_zone}
+    account.name, account.time_zone = tidy(name), time_zone
+    after = {"name": account.name, "time_zone": account.time_zone}
+    if after == before:
+        return
+    account.full_clean(exclude=["number"])
+    account.save(update_fields=["name", "time_zone"])
+    changed = Action.ACCOUNT_SETTINGS_CHANGED
+    journal.record(changed, of=account, by=by, target=account, at=now, before=before, after=after)
+    if after["time_zone"] != before["time_zone"]:
+        revisions.take(account=account, now=now)  # gates keep the zone
 
 
 @transaction.atomic

@@ -125,15 +125,15 @@ def refusal_is_entry(action: Action, *, target: InAnAccount, by: By, at: datetim
         raise
 
 
-def require_manager(by: By, *, account: Account) -> None:
-    """Ask the store, with the account locked, whether `by` may still manage its members.
+def require_manager(by: By, *, account: Account, to: Permission = Permission.MANAGE_MEMBERS) -> None:
+    """Ask the store, with the account locked, whether `by` may still manage its members, or what else is named.
 
     :raises NotAllowedError: if not: somebody else may have been faster.
     """
     if not isinstance(by, Member):
         return
     current = account.members.active().filter(pk=by.pk).first()
-    if current is None or not current.may(Permission.MANAGE_MEMBERS):
+    if current is None or not current.may(to):
         raise NotAllowedError(_("Only super admins of this account can do this. You are none any more."))
 
 

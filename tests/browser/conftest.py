@@ -12,7 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from accounts.models import Member
 from tests.clients import server
-from tests.visitors import signed_in
+from tests.visitors import signed_in, signed_in_by
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STATUS_OF_THE_PAGE = "Failed to load resource: the server responded with a status of 4"  # 403, 404: tests ask for them
@@ -58,9 +58,18 @@ class Visitors:
         self.complaints: list[str] = []
 
     def page(
-        self, member: Member | None = None, *, width: int = 1280, script: bool = True, theme: str = "light"
+        self,
+        member: Member | None = None,
+        *,
+        width: int = 1280,
+        script: bool = True,
+        theme: str = "light",
+        proved_by: str = "",
     ) -> Page:
-        """A window of its own; with `member`, one who signed in just now."""
+        """A window of its own; with `member`, one who signed in just now.
+
+        :param proved_by: what else than a password showed who they are.
+        """
         context = self.chromium.new_context(
             base_url=self.address,
             viewport={"width": width, "height": 900},
@@ -69,7 +78,8 @@ class Visitors:
             permissions=["clipboard-read", "clipboard-write"],
         )
         if member is not None:
-            session = signed_in(member).cookies["sessionid"].value
+            client = signed_in_by(member, proved_by) if proved_by else signed_in(member)
+            session = client.cookies["sessionid"].value
             context.add_cookies([{"name": "sessionid", "value": session, "url": self.address}])
         context.set_default_timeout(20_000)
         self.contexts.append(context)

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
@@ -117,7 +119,7 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
         *(path(f"accounts:members-{page}", busy, developer.pk) for page in ("role", "remove")),
         path("apikeys:connected-apps", busy),
         path("apikeys:connected-apps-disconnect", busy, busy.connections.get().pk),
-        *(path(f"accounts:{page}", busy) for page in ("members-roles", "role-mailbox")),
+        *(path(f"accounts:{page}", busy) for page in ("members-roles", "role-mailbox", "settings")),
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
@@ -144,7 +146,7 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
     assert not problems
 
 
-OF_A_PERSON = ("remove_operator", "deactivate", "reactivate")
+OF_A_PERSON = ("address", "remove_operator", "deactivate", "reactivate")
 
 
 def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Account) -> None:
@@ -171,11 +173,38 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
     assert not problems
 
 
+def _operators_page(visitors: Visitors, account: Account) -> Page:
+    """A window of one of the account's super admins, who is an operator too."""
+    operator = account.super_admins().get()
+    User.objects.filter(pk=operator.user_id).update(is_staff=True)
+    return visitors.page(operator)
+
+
+def test_the_lists_and_rows_of_the_admin(visitors: Visitors, busy: Account) -> None:
+    """Whatever is registered there: a new model of which `busy` makes no row fails."""
+    page = _operators_page(visitors, busy)
+    listed = {model: f"admin:{model._meta.label_lower.replace('.', '_')}" for model in admin.site._registry}  # noqa: SLF001 -- every model that has pages there
+    rows = {model: model._default_manager.latest("pk").pk for model in listed}  # noqa: SLF001 -- documented API
+    addresses = [
+        *("/admin/", "/admin/accounts/", "/admin/nowhere/"),
+        *(reverse(f"{name}_changelist") for name in listed.values()),
+        *(reverse(f"{name}_change", args=[rows[model]]) for model, name in listed.items()),
+        f"{reverse('admin:auditlog_call_changelist')}?q=nothing",
+        reverse("admin:accounts_account_history", args=[busy.pk]),
+    ]
+    for address in addresses:
+        page.goto(address)
+    assert not visitors.complaints
+
+    problems = [problem for address in addresses for problem in _problems(page, address)]
+
+    visitors.complaints.clear()  # axe reads the admin's style sheets by a style of its own, which the policy refuses
+    assert not problems
+
+
 def test_the_pages_of_kept_mails(visitors: Visitors, busy: Account, settings: Settings, tmp_path: Path) -> None:
     settings.EMAIL_BACKEND, settings.MAIL_IS_KEPT, settings.MAIL_DIR = "keyportal.mail.EmlFileBackend", True, tmp_path
-    operator = busy.super_admins().get()
-    User.objects.filter(pk=operator.user_id).update(is_staff=True)
-    page = visitors.page(operator)
+    page = _operators_page(visitors, busy)
     empty = _problems(page, "/mail/")
     remind(now=timezone.now())
     send_mails()
@@ -187,11 +216,11 @@ def test_the_pages_of_kept_mails(visitors: Visitors, busy: Account, settings: Se
 
 
 def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
-    admin = busy.super_admins().get()
-    page = visitors.page(admin)
+    ada = busy.super_admins().get()
+    page = visitors.page(ada)
     remind(now=timezone.now())
-    MemberFactory.create(user=admin.user)
-    InvitationFactory.create(email=admin.user.email)
+    MemberFactory.create(user=ada.user)
+    InvitationFactory.create(email=ada.user.email)
     addresses = [
         "/accounts/",
         "/notices/",
@@ -201,8 +230,8 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
         "/auth/logout/",
         "/auth/email/",
         "/auth/email/change/nothing/",
-        urlsplit(proofs_by_mail.new_address_link(admin.user, "ada@new.example")).path,
-        urlsplit(proofs_by_mail.new_password_link(admin.user)).path,
+        urlsplit(proofs_by_mail.new_address_link(ada.user, "ada@new.example")).path,
+        urlsplit(proofs_by_mail.new_password_link(ada.user)).path,
         "/auth/password/reset/key/1-nothing/",
         "/auth/inactive/",
         "/auth/sessions/",
@@ -220,11 +249,11 @@ def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
 
 
 def test_the_pages_of_second_factors(visitors: Visitors, busy: Account) -> None:
-    admin = busy.super_admins().get()
+    user = busy.super_admins().get().user
     page = visitors.page()
-    secret = add_app(admin.user)
+    secret = add_app(user)
     page.goto("/auth/login/")
-    page.get_by_label("E-mail address").fill(admin.user.email)
+    page.get_by_label("E-mail address").fill(user.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/auth/second-factor/authenticate/")
@@ -235,8 +264,24 @@ def test_the_pages_of_second_factors(visitors: Visitors, busy: Account) -> None:
     pages = ["", "app/remove/", "recovery-codes/", "recovery-codes/new/", "reauthenticate/"]
 
     problems = [problem for each in pages for problem in _problems(page, f"/auth/second-factor/{each}")]
+    data = {"name": "Maximiliane’s very own and quite new laptop computer in the office", "passwordless": True}
+    passkey = Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data=data).pk
+    of_passkeys = ["passkeys/", f"passkeys/{passkey}/name/", f"passkeys/{passkey}/remove/"]
+    problems += [problem for each in of_passkeys for problem in _problems(page, f"/auth/second-factor/{each}")]
 
     assert not half_way + problems
+
+
+def test_the_page_to_choose_a_password_for_who_has_none(visitors: Visitors, busy: Account) -> None:
+    user = busy.super_admins().get().user
+    user.set_unusable_password()
+    user.save()
+    page = visitors.page(busy.super_admins().get(), proved_by="single_sign_on")
+
+    problems = _problems(page, "/auth/password/set/")
+
+    assert page.url.endswith("/auth/password/set/")
+    assert not problems
 
 
 def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:

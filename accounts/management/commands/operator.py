@@ -49,6 +49,7 @@ class Command(OperatorCommand):
         self.say({"operator": person.email}, f"{person.email} is no operator any more.", as_json=json)
 
     def _list(self, *, json: bool) -> None:
-        found = list(User.objects.operators())
-        facts = {"operators": [{"email": one.email, "name": one.name} for one in found]}
-        self.say(facts, "\n".join(one.email for one in found), as_json=json)
+        found = list(User.objects.filter(is_staff=True).order_by("email"))
+        facts = [{"email": one.email, "name": one.name, "active": one.is_active} for one in found]
+        lines = [one.email if one.is_active else f"{one.email}  (sign-in switched off)" for one in found]
+        self.say({"operators": facts}, "\n".join(lines), as_json=json)
