@@ -11,6 +11,7 @@ class Category(TextChoices):
     MEMBER = "member", _("Members")
     CONNECTED_APP = "connected_app", _("Connected apps")
     OPERATOR = "operator", _("Operators")
+    SUNSET = "sunset", _("Sunset")
     SIGN_IN = "sign_in", _("Sign-in")
 
 
@@ -30,6 +31,7 @@ class Action(TextChoices):
     ACCOUNT_MAILBOX_NAMED = "account.mailbox_named", _("named a mailbox for reminders")
     ACCOUNT_MAILBOX_CONFIRMED = "account.mailbox_confirmed", _("confirmed the mailbox for reminders")
     ACCOUNT_MAILBOX_REMOVED = "account.mailbox_removed", _("removed the mailbox for reminders")
+    ACCOUNT_GROUP_CHANGED = "account.group_changed", _("moved the account to another group")
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     CALLS_PRUNED = "account.calls_pruned", _("removed calls that were older than seven days")
     MEMBER_RENAMED = "member.renamed", _("changed their name")
@@ -52,6 +54,11 @@ class Action(TextChoices):
     CONNECTED_APP_DISCONNECTED = "connected_app.disconnected", _("disconnected an app")
     OPERATOR_ADDED = "operator.added", _("added an operator")
     OPERATOR_REMOVED = "operator.removed", _("removed an operator")
+    GROUP_CREATED = "operator.group_created", _("made a group of accounts")
+    GROUP_DELETED = "operator.group_deleted", _("deleted a group of accounts")
+    SUNSET_ANNOUNCED = "sunset.announced", _("announced the end of API keys")
+    SUNSET_CHANGED = "sunset.changed", _("changed the announced end of API keys")
+    SUNSET_WITHDRAWN = "sunset.withdrawn", _("withdrew the announced end of API keys")
     SIGN_IN_SUCCEEDED = "sign_in.succeeded", _("signed in")
     SIGN_IN_FAILED = "sign_in.failed", _("failed to sign in")
     NEW_PASSWORD_ASKED = "sign_in.new_password_asked", _("asked for a link to choose a new password")

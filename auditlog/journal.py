@@ -1,7 +1,9 @@
 """The one way to write the audit log: an entry shares the transaction of its change, so there is both or neither."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, Protocol
 
 from django.db import connection, transaction
@@ -9,6 +11,8 @@ from django.db import connection, transaction
 from auditlog import origin
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
+
+ENTRIES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,55 @@ def record(
 
     :raises RuntimeError: outside a transaction.
     """
+    _require_transaction()
+    told = _entry(action, by=by, at=at, target=target, outcome=outcome, reason=reason, details=details)
+    told.account_id = of.pk if of else None
+    told.save(force_insert=True)
+    return told
+
+
+def record_for_each(
+    account_ids: Iterable[int],
+    action: Action,
+    *,
+    by: HasActor,
+    at: datetime,
+    target: HasTarget,
+    reason: str = "",
+    **details: Any,
+) -> None:
+    """Write what concerns many accounts into the log of each.
+
+    :raises RuntimeError: outside a transaction.
+    """
+    _require_transaction()
+    ids = iter(account_ids)
+    while some := list(islice(ids, ENTRIES_AT_ONCE)):
+        entries = [_entry(action, by=by, at=at, target=target, reason=reason, details=details) for _ in some]
+        for account_id, entry in zip(some, entries, strict=True):
+            entry.account_id = account_id
+        AuditEntry.objects.bulk_create(entries)
+
+
+def _require_transaction() -> None:
     if not connection.in_atomic_block:
         raise RuntimeError("An audit entry must share the transaction of its change.")
+
+
+def _entry(
+    action: Action,
+    *,
+    by: HasActor,
+    at: datetime,
+    target: HasTarget | None,
+    details: dict[str, Any],
+    outcome: Outcome = Outcome.DONE,
+    reason: str = "",
+) -> AuditEntry:
     actor = by.actor
     about = target.target if target else Target(kind="", id="", name="")
     came_from = origin.current.get()
-    return AuditEntry.objects.create(
-        account_id=of.pk if of else None,
+    return AuditEntry(
         at=at,
         category=action.category,
         action=action,

@@ -21,6 +21,8 @@ REASONS: dict[str, Promise | str] = {
     "unknown": _("Unknown credential"),
     "rotated": _("The key was rotated away"),
     "deactivated": _("The key was deactivated"),
+    "sunset": _("API keys have ended"),
+    "brownout": _("API keys were refused for a rehearsal"),
     "suspended": _("The account is suspended"),
     "closed": _("The account is closed"),
     "missing_scopes": _("The app lacks a scope"),
@@ -88,6 +90,10 @@ DETAILS: dict[str, Promise] = {
     "time_zone": _("Time zone"),
     "through": _("Through"),
     "scopes": _("Scopes"),
+    "group": _("Group"),
+    "creation_ends_at": _("No new keys from"),
+    "authentication_ends_at": _("No calls from"),
+    "brownouts": _("Brownouts"),
 }
 
 

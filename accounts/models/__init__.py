@@ -2,6 +2,7 @@
 
 from accounts.models.access_request import AccessRequest
 from accounts.models.account import Account
+from accounts.models.group import AccountGroup, GroupedAccount
 from accounts.models.invitation import Invitation
 from accounts.models.member import Member
 from accounts.models.notice import Notice
@@ -13,7 +14,9 @@ from accounts.models.user import User
 __all__ = [
     "AccessRequest",
     "Account",
+    "AccountGroup",
     "Change",
+    "GroupedAccount",
     "Invitation",
     "Member",
     "Notice",

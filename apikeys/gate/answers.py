@@ -54,18 +54,18 @@ def refusal(
     kind: Kind | None = None,
     slug: str = "",
     retry_after: int = refusals.STORE_RETRY_SECONDS,
-    limits: bytes = b"",
+    lines: bytes = b"",
     ruling: Ruling = PASSES,
     head: bool = False,
 ) -> bytes:
     """A refused call's answer.
 
-    :param limits: the account's rate-limit headers, each line with its CRLF.
+    :param lines: more headers, such as the account's limits; each line with its CRLF.
     """
     body = refusals.body(reason, request_id, kind=kind, slug=slug, ruling=ruling)
     headers = [("Content-Type", refusals.CONTENT_TYPE), ("X-Request-Id", request_id.decode())]
     headers += refusals.headers(reason, retry_after=retry_after, scopes=ruling.scopes)
-    headers += [(name, value) for name, _, value in (line.partition(": ") for line in limits.decode().splitlines())]
+    headers += [(name, value) for name, _, value in (line.partition(": ") for line in lines.decode().splitlines())]
     status = _for_nginx(STATUS[reason], headers, body) if asked.nginx else STATUS[reason]
     return answer(status, headers, body, head=head)
 

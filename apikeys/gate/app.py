@@ -15,6 +15,7 @@ from django.conf import settings
 from accounts.revisions import LEASE_SECONDS
 from apikeys import secrets
 from apikeys.gate import answers, pages, refusals
+from apikeys.gate.announced import Announced
 from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, is_known_host
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.decide import judge
@@ -38,7 +39,7 @@ TICK_SECONDS = 0.5
 FIRST_POLL_SECONDS = 2.0
 USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
 QUERY_DEPRECATION = "{}: {}\r\n".format(*refusals.QUERY_DEPRECATION).encode()
-ACCEPTED = b"HTTP/1.1 204 No Content\r\n%b%b%b" + REMAINING + b"X-Request-Id: %b%012x\r\n\r\n"
+ACCEPTED = b"HTTP/1.1 204 No Content\r\n%b%b" + REMAINING + b"X-Request-Id: %b%012x\r\n\r\n"
 
 call_storage = partial(ProcessStorage, (sys.executable, "-m", "apikeys.gate.call_storage"))
 
@@ -90,9 +91,10 @@ class Gate:
             return None
         hasher = self.new_hasher()
         hasher.update(authorization[7:])
+        known = self.known
         kept = self.kept.get(hasher.digest())
         boot = boot_seconds()  # after the request's last byte, and for this decision alone (G1)
-        if kept is None or boot >= self.known.fresh_until:
+        if kept is None or boot >= known.fresh_until or boot + known.database_ahead >= kept.ends_at:
             return None
         wall, window = time(), kept.window
         is_barred = kept.bounded and self.api.rule(kept.scopes, method, path).reason
@@ -108,7 +110,7 @@ class Gate:
         self.accepted[kept.kind] += 1
         left = window.left  # in place what `left_now` says of a call that was just counted
         return ACCEPTED % (
-            self.date, kept.head, b"", window.left_today, left, left, window.room, self.id_prefix, number
+            self.date, kept.head, window.left_today, left, left, window.room, self.id_prefix, number
         )  # fmt: skip
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
@@ -125,17 +127,17 @@ class Gate:
         digests = tuple(secrets.digests(shown.secret))
         found = self._from_known(digests)
         if found is None and boot_seconds() < self.known.fresh_until:
-            return self._read_first(asked, number, digests, later, in_query=shown.in_query, head=head)
-        return self._conclude(asked, number, found, in_query=shown.in_query, head=head)
+            return self._read_first(asked, number, digests, later, shown=shown, head=head)
+        return self._conclude(asked, number, found, shown=shown, head=head)
 
     def _decide(self, asked: Asked, number: int, kept: Kept, *, head: bool, in_query: bool) -> bytes:
         boot, wall = boot_seconds(), time()
         if boot >= self.known.fresh_until:
             return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
-        path, deprecation = asked.target.partition(b"?")[0], QUERY_DEPRECATION if in_query else b""
+        path, at = asked.target.partition(b"?")[0], boot + self.known.database_ahead
         judged_by_path = kept.bounded and not kept.standing
         ruling = self.api.rule(kept.scopes, asked.method, path) if judged_by_path else PASSES
-        reason = ruling.reason or judge(kept.standing, kept.window, boot, wall)
+        reason = kept.refused(at) or ruling.reason or judge(kept.standing, kept.window, boot, wall)
         if reason:
             return self._refuse(asked, number, reason, kept=kept, ruling=ruling, head=head)
         self.writer.put(
@@ -143,9 +145,10 @@ class Gate:
              self.id_base + number, kept.window.day)
         )  # fmt: skip
         self.accepted[kept.kind] += 1
+        about = _with_query_deprecation(kept) if in_query else kept.head
         left_today, left, seconds = kept.window.left_now()
         return ACCEPTED % (
-            self.date, kept.head, deprecation, left_today, left, left, seconds, self.id_prefix, number
+            self.date, about, left_today, left, left, seconds, self.id_prefix, number
         )  # fmt: skip
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
@@ -155,12 +158,17 @@ class Gate:
                 return kept
         return Reason.UNKNOWN if digests[0] in self.known.unknown else None
 
-    def _conclude(self, asked: Asked, number: int, found: Kept | Reason | None, *, in_query: bool, head: bool) -> bytes:
+    def _conclude(
+        self, asked: Asked, number: int, found: Kept | Reason | None, *, shown: Presented, head: bool
+    ) -> bytes:
         if isinstance(found, Kept):
-            return self._decide(asked, number, found, in_query=in_query, head=head)
-        if found is None or boot_seconds() >= self.known.fresh_until:
-            found = Reason.STORE_UNAVAILABLE
-        return self._refuse(asked, number, found, head=head)
+            return self._decide(asked, number, found, in_query=shown.in_query, head=head)
+        boot, known = boot_seconds(), self.known
+        if found is None or boot >= known.fresh_until:
+            return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
+        sunset = known.sunset if shown.kind is secrets.Kind.API_KEY else None
+        ended = sunset.refuses(boot + known.database_ahead) if sunset else Reason.ACCEPTED
+        return self._refuse(asked, number, ended or found, head=head, sunset=sunset)
 
     def _read_first(
         self,
@@ -169,7 +177,7 @@ class Gate:
         digests: Digests,
         later: Later,
         *,
-        in_query: bool,
+        shown: Presented,
         head: bool,
     ) -> bytes | None:
         """Have the store asked; the call is decided when it has answered, or refused when that takes too long."""
@@ -177,13 +185,13 @@ class Gate:
         def conclude() -> None:
             if not timeout.cancelled():
                 timeout.cancel()
-                later(self._conclude(asked, number, self._from_known(digests), in_query=in_query, head=head))
+                later(self._conclude(asked, number, self._from_known(digests), shown=shown, head=head))
 
         timeout = asyncio.get_running_loop().call_later(LEASE_SECONDS, conclude)
         if self.known.ask(digests, conclude):
             return None
         timeout.cancel()
-        return self._conclude(asked, number, None, in_query=in_query, head=head)
+        return self._conclude(asked, number, None, shown=shown, head=head)
 
     def _refuse(
         self,
@@ -195,23 +203,24 @@ class Gate:
         kept: Kept | None = None,
         shown: Presented | None = None,
         ruling: Ruling = PASSES,
+        sunset: Announced | None = None,
     ) -> bytes:
         boot, wall = boot_seconds(), time()
         self.decisions[kept.kind if kept else "", reason.value] += 1
         path = asked.target.partition(b"?")[0]
+        lines = refusals.sunset_lines(reason, kept.sunset if kept else sunset)
         answer = partial(answers.refusal, reason, asked, self.request_ids.text(number), ruling=ruling, head=head)
         if kept and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}:
             window = kept.window
-            limits = window.headers + window.remaining()
-            retry_after = window.retry_after(reason, boot=boot, wall=wall)
-            answer = partial(answer, limits=limits, retry_after=retry_after)
+            lines += window.headers + window.remaining()
+            answer = partial(answer, retry_after=window.retry_after(reason, boot=boot, wall=wall))
         self.writer.put(
             (kept.who if kept else NOBODY, wall, asked.method, path, STATUS[reason], None, reason.value,
              asked.user_agent, asked.address, self.id_base + number, None)
         )  # fmt: skip
-        slug = kept.account_slug if kept and reason not in {Reason.ROTATED, Reason.DEACTIVATED} else ""
+        slug = kept.account_slug if kept and reason not in refusals.SAME_FOR_ALL else ""
         kind = secrets.Kind(kept.kind) if kept else shown.kind if shown else None
-        return answer(kind=kind, slug=slug)
+        return answer(lines=lines, kind=kind, slug=slug)
 
     def page(self, path: bytes, method: bytes, fields: Fields, peer: Peer, later: Later) -> bytes | None:
         """What is not a call: health and metrics."""
@@ -252,6 +261,11 @@ class Gate:
         """In the writer's thread: bring the days' totals to the loop."""
         if usage and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.windows.learn, usage)
+
+
+def _with_query_deprecation(kept: Kept) -> bytes:
+    """A key in the query was deprecated before any sunset, and the field comes once (RFC 9745, 2)."""
+    return QUERY_DEPRECATION + (kept.head.replace(kept.sunset.deprecation, b"") if kept.sunset else kept.head)
 
 
 def _values(field: bytes | None) -> list[str]:

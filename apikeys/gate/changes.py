@@ -6,13 +6,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.store import in_recovery
+from apikeys.gate.store import in_recovery, unix_time
 
 CHANGES_LIMIT = 1_000  # with more than these, everything is dropped
 
 # Without a base, the newest change alone.
 _POLL = """
-    SELECT r.number, {in_recovery}, c.revision, c.mark, c.account_id
+    SELECT r.number, {in_recovery}, {unix_time}, c.revision, c.mark, c.account_id
     FROM (SELECT COALESCE(MAX(number), 0) AS number FROM accounts_revision) r
     LEFT JOIN accounts_change c ON c.revision >= COALESCE(%s, r.number)
     ORDER BY c.revision
@@ -33,6 +33,7 @@ class Poll:
     """What a poll brought."""
 
     asked_at: float  # boot seconds, taken before the poll was sent
+    said: float  # Unix seconds by the store's clock, read after that
     revision: int
     everything: bool  # drop all that is kept
     accounts: frozenset[int]  # drop what is kept of these
@@ -46,16 +47,18 @@ def poll(store: BaseDatabaseWrapper, base: Base) -> tuple[Poll, Base]:
     """
     asked_at = boot_seconds()
     with store.cursor() as cursor:
-        cursor.execute(_POLL.format(in_recovery=in_recovery(store)), [base.revision, CHANGES_LIMIT + 2])
+        asked = _POLL.format(in_recovery=in_recovery(store), unix_time=unix_time(store))
+        cursor.execute(asked, [base.revision, CHANGES_LIMIT + 2])
         rows = cursor.fetchall()
-    number, following = rows[0][:2]
+    number, following, said = rows[0][:3]
     if following:
         raise OperationalError("The store is in recovery: it may lack the newest changes.")
-    changes = [row[2:] for row in rows if row[2] is not None]
+    changes = [row[3:] for row in rows if row[3] is not None]
     marks = {revision: mark for revision, mark, _ in changes}
     newer = [account_id for revision, _, account_id in changes if base.revision is None or revision > base.revision]
     answer = Poll(
         asked_at=asked_at,
+        said=said,
         revision=number,
         everything=_lacks_base(base, marks) or len(newer) > CHANGES_LIMIT or None in newer,
         accounts=frozenset(account_id for account_id in newer if account_id is not None),

@@ -15,13 +15,14 @@ from django.db import connection
 
 from apikeys import secrets
 from apikeys.gate import refusals
-from apikeys.gate.clock import boot_seconds
+from apikeys.gate.announced import Announced
+from apikeys.gate.clock import boot_seconds, database_ahead
 from apikeys.gate.decide import judge, standing
 from apikeys.gate.limits import Window, Windows
 from apikeys.gate.presented import Presented, presented
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
-from apikeys.gate.store import Credential, StoreError, read_credentials, read_usage
+from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
 from apikeys.models import ApiKey
 from auditlog.call_storage import LocalStorage
 from auditlog.calls import NOBODY, STOP_SECONDS, CallWriter, Usage, Who
@@ -92,10 +93,10 @@ def decide(request: ApiRequest) -> Decision:
     if shown.reason:
         return _refusal(process, number, shown.reason, kind=shown.kind)
     try:
-        credential = _find(shown.secret)
+        read, credential = _find(shown.secret)
         if credential is None:
-            return _refusal(process, number, Reason.UNKNOWN)
-        return _judged(process, number, credential, in_query=shown.in_query)
+            return _unknown(process, number, read, kind=shown.kind)
+        return _judged(process, number, read, credential, in_query=shown.in_query)
     except StoreError:
         return _refusal(process, number, Reason.STORE_UNAVAILABLE)
 
@@ -155,13 +156,25 @@ def _header(request: ApiRequest, wanted: str) -> str:
     return next((value for name, value in request.headers if name.lower() == wanted), "")
 
 
-def _find(secret: str) -> Credential | None:
+def _find(secret: str) -> tuple[Read, Credential | None]:
     digests = list(secrets.digests(secret))
-    found = read_credentials(connection, digests).credentials
-    return next((found[digest] for digest in digests if digest in found), None)
+    read = read_credentials(connection, digests)
+    return read, next((read.credentials[digest] for digest in digests if digest in read.credentials), None)
 
 
-def _judged(process: _Process, number: int, credential: Credential, *, in_query: bool) -> Decision:
+def _ended(sunset: Announced | None, read: Read, *, boot: float) -> Reason:
+    """Why an announced end refuses a call that began at `boot`, if it does."""
+    ahead = database_ahead(said=read.said, asked_at=read.asked_at)
+    return sunset.refuses(boot + ahead) if sunset else Reason.ACCEPTED
+
+
+def _unknown(process: _Process, number: int, read: Read, *, kind: secrets.Kind | None) -> Decision:
+    sunset = read.sunset if kind is secrets.Kind.API_KEY else None
+    ended = _ended(sunset, read, boot=boot_seconds())
+    return _refusal(process, number, ended or Reason.UNKNOWN, sunset=sunset)
+
+
+def _judged(process: _Process, number: int, read: Read, credential: Credential, *, in_query: bool) -> Decision:
     wall = time.time()
     with process.lock:
         window = process.windows.of(credential, boot=boot_seconds(), wall=wall)
@@ -170,11 +183,15 @@ def _judged(process: _Process, number: int, credential: Credential, *, in_query:
     with process.lock:
         window.learn(day=today[1], stored=usage.get(today, 0))
         boot = boot_seconds()
-        reason = judge(standing(credential), window, boot, wall)
+        ended = _ended(credential.sunset, read, boot=boot)
+        reason = ended or judge(standing(credential), window, boot, wall)
         if reason:
             return _refusal(process, number, reason, credential=credential, window=window)
         headers = _lines(window.headers + window.remaining())
-        if in_query:
+        if credential.sunset:
+            headers += _lines(credential.sunset.headers)
+        if in_query:  # a field that comes once (RFC 9745, 2): keys in a query were deprecated first
+            headers = [(name, value) for name, value in headers if name != "Deprecation"]
             headers.append(refusals.QUERY_DEPRECATION)
         return _decision(process, number, Reason.ACCEPTED, 200, headers, b"", credential, window)
 
@@ -187,6 +204,7 @@ def _refusal(
     kind: secrets.Kind | None = None,
     credential: Credential | None = None,
     window: Window | None = None,
+    sunset: Announced | None = None,
 ) -> Decision:
     over_limit = window is not None and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}
     boot, retry_after = boot_seconds(), refusals.STORE_RETRY_SECONDS
@@ -195,7 +213,8 @@ def _refusal(
         retry_after = window.retry_after(reason, boot=boot, wall=time.time())
         headers = _lines(window.headers + window.remaining())
     headers += refusals.headers(reason, retry_after=retry_after)
-    slug = credential.account_slug if credential and not credential.end else ""
+    headers += _lines(refusals.sunset_lines(reason, credential.sunset if credential else sunset))
+    slug = credential.account_slug if credential and reason not in refusals.SAME_FOR_ALL else ""
     body = refusals.body(reason, process.request_ids.text(number), kind=kind, slug=slug)
     return _decision(process, number, reason, STATUS[reason], headers, body, credential, window)
 

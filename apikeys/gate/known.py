@@ -7,9 +7,11 @@ reads what a call asked for and nobody had yet; both hand what they learnt to th
 import asyncio
 from collections.abc import Callable
 from itertools import islice
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import time
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -17,12 +19,16 @@ from django.db import connection
 
 from accounts.revisions import LEASE_SECONDS
 from apikeys.gate.changes import Base, Poll, poll
-from apikeys.gate.clock import boot_seconds
+from apikeys.gate.clock import boot_seconds, database_ahead
 from apikeys.gate.decide import standing
 from apikeys.gate.limits import Windows, day_of
 from apikeys.gate.protected_api import ProtectedApi
+from apikeys.gate.reasons import Reason
 from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
 from auditlog.connections import take_private_connection
+
+if TYPE_CHECKING:
+    from apikeys.gate.announced import Announced
 
 POLL_SECONDS = 0.2
 KEPT_LIMIT = 100_000  # credentials
@@ -40,7 +46,9 @@ logger = structlog.get_logger(__name__)
 class Kept:
     """A credential as the hot path wants it."""
 
-    __slots__ = ("account_slug", "bounded", "head", "kind", "scopes", "standing", "who", "window")
+    __slots__ = (
+        "account_slug", "bounded", "ends_at", "head", "kind", "scopes", "standing", "sunset", "who", "window",
+    )  # fmt: skip
 
     def __init__(self, credential: Credential, windows: Windows, *, bounded: bool = False) -> None:
         """:param bounded: the call's method and path are to be judged too."""
@@ -50,8 +58,11 @@ class Kept:
         self.kind = credential.kind.value
         self.account_slug = credential.account_slug
         self.window = windows.of(credential, boot=boot_seconds(), wall=time())
+        self.sunset = credential.sunset
+        self.ends_at = self.sunset.next_refusal(0) if self.sunset else inf  # Unix seconds by the database's clock
         self.head = (
             self.window.headers
+            + (self.sunset.headers if self.sunset else b"")
             + (
                 f"X-Account-Id: {credential.account_number}\r\n"
                 f"X-Account-Slug: {credential.account_slug}\r\n"
@@ -60,6 +71,13 @@ class Kept:
                 f"X-Scopes: {'*' if credential.scopes is None else ' '.join(sorted(credential.scopes))}\r\n"
             ).encode()
         )
+
+    def refused(self, at: float) -> Reason:
+        """Why its announced end refuses it at a moment of the database's clock, if it does."""
+        if self.sunset is None or at < self.ends_at:
+            return Reason.ACCEPTED
+        self.ends_at = self.sunset.next_refusal(at)
+        return self.sunset.refuses(at)
 
 
 Waiter = Callable[[], None]  # called once what it waits for is kept, known to be unknown, or cannot be had
@@ -75,6 +93,8 @@ class Known:
         self.unknown: set[bytes] = set()  # by the newest pepper's digest
         self.fresh_until = 0.0  # boot seconds: nothing counts from then on
         self.polled_at = 0.0  # t0 of the newest poll
+        self.database_ahead = 0.0  # of boot seconds, by the newest poll
+        self.sunset: Announced | None = None  # what counts for `unknown`
         self.set_back = False  # the store lacks a change that was seen: until a restart nothing counts
         self._revision = 0
         self._of_account: dict[int, set[bytes]] = {}
@@ -123,6 +143,7 @@ class Known:
             self.unknown.clear()
         self._revision = answer.revision
         self.polled_at = answer.asked_at
+        self.database_ahead = database_ahead(said=answer.said, asked_at=answer.asked_at)
         self.fresh_until = answer.asked_at + LEASE_SECONDS
 
     def _drop_all(self) -> None:
@@ -136,6 +157,7 @@ class Known:
             for digests in asked:
                 self._asked.put(digests)
             return
+        self.sunset = read.sunset
         for digests in asked:
             found = next((digest for digest in digests if digest in read.credentials), None)
             if found is not None:

@@ -19,6 +19,8 @@ class Reason(StrEnum):
     UNKNOWN = "unknown"
     ROTATED = "rotated"
     DEACTIVATED = "deactivated"
+    SUNSET = "sunset"  # API keys are past their announced end
+    BROWNOUT = "brownout"  # and, for a few announced minutes, before it
     SUSPENDED = "suspended"
     CLOSED = "closed"
     MISSING_SCOPES = "missing_scopes"
@@ -39,6 +41,8 @@ STATUS = {
     Reason.UNKNOWN: 401,
     Reason.ROTATED: 401,
     Reason.DEACTIVATED: 401,
+    Reason.SUNSET: 401,
+    Reason.BROWNOUT: 401,
     Reason.SUSPENDED: 403,
     Reason.CLOSED: 403,
     Reason.MISSING_SCOPES: 403,

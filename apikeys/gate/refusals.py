@@ -6,6 +6,7 @@ from functools import cache
 
 from django.conf import settings
 
+from apikeys.gate.announced import Announced, migration_page
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.routes import PASSES, Ruling
 from apikeys.secrets import Kind
@@ -13,8 +14,12 @@ from apikeys.secrets import Kind
 CONTENT_TYPE = "application/json"
 QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
 STORE_RETRY_SECONDS = 2
+# What the answer must not tell apart from a secret that belongs to nobody.
+SAME_FOR_ALL = frozenset({Reason.ROTATED, Reason.DEACTIVATED, Reason.SUNSET, Reason.BROWNOUT})
 _REQUEST_ID = "{request id}"  # stands in a body until it is sent
 
+_ENDED = frozenset({Reason.SUNSET, Reason.BROWNOUT})
+_WITHOUT_SUNSET = frozenset({Reason.UNKNOWN, Reason.ROTATED, Reason.DEACTIVATED})  # as malformed ones, to the byte
 _INVALID = "The credential is not valid. Take the current API key from the portal, or ask a super admin of the account."
 _MESSAGES = {
     Reason.NO_CREDENTIAL: "This call carries no credential. Send the account's API key as `X-API-Key: <key>`, "
@@ -23,6 +28,10 @@ _MESSAGES = {
     Reason.BAD_CREDENTIAL: "The credential holds a character that no HTTP header may.",
     Reason.QUERY_NOT_ALLOWED: "Credentials in the URL are not accepted here. Send the account's API key as "
     "`X-API-Key: <key>` or as `Authorization: Bearer <key>`.",
+    Reason.SUNSET: "API keys are no longer accepted. Use the access token of a private app, or OAuth: "
+    "the migration page says how.",
+    Reason.BROWNOUT: "API keys are refused for a few announced minutes, to rehearse their end. Use the access token of "
+    "a private app, or OAuth: the migration page says how.",
     Reason.SUSPENDED: "This account is suspended. Ask the operator of this API.",
     Reason.CLOSED: "This account is closed. Ask the operator of this API.",
     Reason.MISSING_SCOPES: "This app has not been granted the scopes that this call needs. Ask a super admin of the "
@@ -77,7 +86,10 @@ def _body(reason: Reason, kind: Kind | None, slug: str) -> bytes:
     }
     if reason in _POLICIES:
         said |= {"errorType": "RATE_LIMIT", "policyName": _POLICIES[reason], "requestId": _REQUEST_ID}
-    return json.dumps(said | {"links": {"api key": _key_page(slug)}}).encode()
+    links = {"api key": _key_page(slug)}
+    if reason in _ENDED:
+        links["migration"] = migration_page()
+    return json.dumps(said | {"links": links}).encode()
 
 
 def _of_scopes(kind: Kind | None, slug: str, ruling: Ruling) -> bytes:
@@ -97,6 +109,11 @@ def _of_scopes(kind: Kind | None, slug: str, ruling: Ruling) -> bytes:
 def _key_page(slug: str) -> str:
     """The account's key page; the portal itself where the call has not proved whose it is."""
     return f"{settings.SITE_ORIGIN}/accounts/{slug}/api-key/" if slug else f"{settings.SITE_ORIGIN}/"
+
+
+def sunset_lines(reason: Reason, sunset: Announced | None) -> bytes:
+    """The headers of an announced end, on every refusal that may tell whose key it was."""
+    return sunset.headers if sunset and reason not in _WITHOUT_SUNSET else b""
 
 
 def headers(reason: Reason, *, retry_after: int, scopes: Sequence[str] = ()) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error as StoreError
 from django.db.utils import OperationalError
 
+from apikeys.gate.announced import Announced, announced
+from apikeys.gate.clock import boot_seconds
 from apikeys.gate.routes import EVERYTHING, Scopes
 from apikeys.secrets import Kind
 
@@ -31,6 +34,7 @@ class Credential:
     burst_limit: int  # calls in any 10 seconds
     daily_limit: int
     time_zone: str
+    sunset: Announced | None = None  # what counts for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,25 @@ class Read:
 
     revision: int
     credentials: dict[bytes, Credential]
+    sunset: Announced | None  # what counts for keys that belong to nobody
+    asked_at: float  # boot seconds, taken before it was sent
+    said: float  # Unix seconds by the store's clock, read after that
 
 
 _READ = """
-    SELECT r.number, {in_recovery}, k.digest, k.id, k."end",
+    SELECT r.number, {in_recovery}, {unix_time},
+           e.announced_at, e.authentication_ends_at, e.brownouts,
+           s.announced_at, s.authentication_ends_at, s.brownouts,
+           k.digest, k.id, k."end",
            a.id, a.number, a.slug, a.state, a.burst_limit, a.daily_limit, a.time_zone
     FROM (SELECT COALESCE(MAX(number), 0) AS number FROM accounts_revision) r
+    LEFT JOIN apikeys_sunset e ON e.withdrawn_at IS NULL AND e.group_id IS NULL
     LEFT JOIN apikeys_apikey k ON k.digest IN ({digests})
     LEFT JOIN accounts_account a ON a.id = k.account_id
+    LEFT JOIN accounts_groupedaccount g ON g.account_id = k.account_id
+    LEFT JOIN apikeys_sunset s ON s.withdrawn_at IS NULL AND s.group_id = g.group_id
 """
+_EVERYBODYS, _GROUPS, _KEY = slice(3, 6), slice(6, 9), slice(9, None)  # columns of an answer
 
 
 def read_credentials(store: BaseDatabaseWrapper, digests: Sequence[bytes]) -> Read:
@@ -56,24 +70,45 @@ def read_credentials(store: BaseDatabaseWrapper, digests: Sequence[bytes]) -> Re
     :raises StoreError: if the store cannot be asked, or is one that only follows another.
     """
     marks = ", ".join(["%s"] * len(digests))
+    asked = _READ.format(in_recovery=in_recovery(store), unix_time=unix_time(store), digests=marks)
+    asked_at = boot_seconds()
     with store.cursor() as cursor:
-        cursor.execute(_READ.format(in_recovery=in_recovery(store), digests=marks), digests)
+        cursor.execute(asked, digests)
         rows = cursor.fetchall()
-    revision, following = rows[0][:2]
+    revision, following, said = rows[0][:3]
     if following:
         raise OperationalError("The store is in recovery: it may lack the newest changes.")
-    found = (_api_key(*row[2:]) for row in rows if row[2] is not None)
-    return Read(revision, {credential.digest: credential for credential in found})
+    everybodys = _sunset(*rows[0][_EVERYBODYS])
+    found = (_api_key(everybodys, row[_GROUPS], *row[_KEY]) for row in rows if row[_KEY][0] is not None)
+    return Read(revision, {credential.digest: credential for credential in found}, everybodys, asked_at, said)
 
 
-def _api_key(digest: bytes, key_id: UUID | str, end: str, *account: Any) -> Credential:
+def _api_key(
+    everybodys: Announced | None, groups: Sequence[Any], digest: bytes, key_id: UUID | str, end: str, *account: Any
+) -> Credential:
+    """A key that has ended belongs to nobody any more: its answers are those of one that never was."""
     identity = key_id if isinstance(key_id, UUID) else UUID(key_id)  # SQLite keeps it as text
-    return Credential(bytes(digest), identity, Kind.API_KEY, end, EVERYTHING, *account)
+    sunset = everybodys if end else _sunset(*groups) or everybodys
+    return Credential(bytes(digest), identity, Kind.API_KEY, end, EVERYTHING, *(*account, sunset))
+
+
+def _sunset(announced_at: datetime | str | None, ends_at: datetime | str | None, brownouts: str) -> Announced | None:
+    return announced(announced_at, ends_at, brownouts) if announced_at is not None else None
 
 
 def in_recovery(store: BaseDatabaseWrapper) -> str:
     """SQL that says whether this is a standby, which may lack the newest changes."""
     return "pg_is_in_recovery()" if store.vendor == "postgresql" else "FALSE"
+
+
+def unix_time(store: BaseDatabaseWrapper) -> str:
+    """SQL for the store's own clock, as it stands while it answers: seconds, never too little.
+
+    SQLite, which is on this machine, cuts its clock to the millisecond.
+    """
+    if store.vendor == "postgresql":
+        return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
+    return "(julianday('now') - 2440587.5) * 86400.0 + 0.002"
 
 
 def read_usage(store: BaseDatabaseWrapper, days: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:

@@ -3,5 +3,6 @@
 from apikeys.models.api_key import ApiKey
 from apikeys.models.connected_app import ConnectedApp
 from apikeys.models.connection import Connection
+from apikeys.models.sunset import Sunset
 
-__all__ = ["ApiKey", "ConnectedApp", "Connection"]
+__all__ = ["ApiKey", "ConnectedApp", "Connection", "Sunset"]

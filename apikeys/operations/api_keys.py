@@ -14,7 +14,7 @@ from accounts import notices, revisions
 from accounts.actors import By, as_member
 from accounts.models import Account, Notice
 from apikeys import secrets
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Sunset
 from apikeys.operations import word_of_changes
 from apikeys.operations.attempts import (
     KeyNotCurrentError,
@@ -32,6 +32,7 @@ from auditlog.actions import Action
 from auditlog.models import AuditEntry
 
 __all__ = [
+    "CreationEndedError",
     "IssuedKey",
     "KeyExistsError",
     "KeyNotCurrentError",
@@ -50,6 +51,10 @@ class KeyExistsError(RefusedError):
     """The account has an active key; there is at most one."""
 
 
+class CreationEndedError(RefusedError):
+    """By an announced end, accounts without a key get none any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
     key: ApiKey
@@ -63,6 +68,7 @@ def create_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
     """Issue the account's next key.
 
     :raises KeyExistsError: if one is active.
+    :raises CreationEndedError: once an announced end has come.
     :raises MayNotError: if `by` is a member who may not any more.
     """
     with refusal_is_entry(Action.API_KEY_CREATED, of=account, by=by, at=now), outermost():
@@ -72,6 +78,8 @@ def create_api_key(*, account: Account, by: By, now: datetime) -> IssuedKey:
             raise KeyExistsError(
                 _("This account has an active API key already, ending in %(last4)s.") % {"last4": active.last4}
             )
+        if Sunset.objects.creation_has_ended_for(account):
+            raise CreationEndedError(_("No new API keys are created any more. Use a private app or OAuth instead."))
         issued = _issue(account=account, by=by, now=now)
         entry = journal.record(Action.API_KEY_CREATED, of=account, by=by, target=issued.key, at=now)
         _tell(Notice.Kind.KEY_CREATED, entry, issued.key, people=issued.key.people_concerned(), by=by, now=now)

@@ -43,7 +43,7 @@ def dismiss_first_steps(request: HttpRequest, member: Member) -> HttpResponse:  
 def create(request: HttpRequest, member: Member) -> HttpResponse:
     try:
         api_keys.create_api_key(account=member.account, by=member, now=timezone.now())
-    except api_keys.KeyExistsError as refusal:
+    except (api_keys.KeyExistsError, api_keys.CreationEndedError) as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("The API key is created. Show or copy it below."))

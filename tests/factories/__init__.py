@@ -11,11 +11,11 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from accounts import invitations
-from accounts.models import Account, Invitation, Member, User
+from accounts.models import Account, AccountGroup, GroupedAccount, Invitation, Member, User
 from accounts.operations import prove_address
 from accounts.permissions import Role
 from apikeys import secrets
-from apikeys.models import ApiKey, ConnectedApp, Connection
+from apikeys.models import ApiKey, ConnectedApp, Connection, Sunset
 from auditlog.models import Call
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -140,3 +140,30 @@ class CallFactory(factory.django.DjangoModelFactory[Call]):
     user_agent = "python-requests/2.32.3"
     address = "203.0.113.9"
     request_id = factory.LazyFunction(uuid4)
+
+
+class AccountGroupFactory(factory.django.DjangoModelFactory[AccountGroup]):
+    class Meta:
+        model = AccountGroup
+
+    name = factory.Sequence(lambda n: f"Wave {n}")
+    created_at = NOW
+
+
+class GroupedAccountFactory(factory.django.DjangoModelFactory[GroupedAccount]):
+    class Meta:
+        model = GroupedAccount
+
+    account = factory.SubFactory(AccountFactory)
+    group = factory.SubFactory(AccountGroupFactory)
+
+
+class SunsetFactory(factory.django.DjangoModelFactory[Sunset]):
+    """For all accounts, announced an hour ago: no calls from 90 days on."""
+
+    class Meta:
+        model = Sunset
+
+    announced_at = factory.LazyFunction(lambda: timezone.now().replace(microsecond=0) - timedelta(hours=1))
+    changed_at = factory.SelfAttribute("announced_at")
+    authentication_ends_at = factory.LazyAttribute(lambda one: one.announced_at + timedelta(days=90))
