@@ -11,8 +11,9 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,12 @@ class Kind(StrEnum):
 
 def prefixes() -> dict[Kind, str]:
     """The text before the underscore, by kind: with SECRET_PREFIX=kp kp, kpp, kpa, kpr."""
-    return {kind: f"{settings.SECRET_PREFIX}{suffix}" for kind, suffix in zip(Kind, shapes.SUFFIXES, strict=True)}
+    return {kind: prefix for prefix, kind in _kinds(settings.SECRET_PREFIX).items()}
+
+
+@cache
+def _kinds(prefix: str) -> dict[str, Kind]:
+    return {f"{prefix}{suffix}": kind for kind, suffix in zip(Kind, shapes.SUFFIXES, strict=True)}
 
 
 def generate(kind: Kind) -> str:
@@ -45,24 +51,38 @@ def generate(kind: Kind) -> str:
 
 def checksum(body: str) -> str:
     """The six base62 characters of the CRC-32 (ISO 3309) of a secret's random part."""
-    number = zlib.crc32(body.encode())
-    digits = ""
-    for _ in range(CHECKSUM_LENGTH):
-        number, digit = divmod(number, 62)
-        digits = BASE62[digit] + digits
-    return digits
+    rest, last = divmod(zlib.crc32(body.encode()), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
+
+
+_PAIRS = [high + low for high in BASE62 for low in BASE62]  # of base62 digits, in order: two at a time cost half
 
 
 def kind_of(text: str) -> Kind | None:
     """Which kind of secret this is, or None if it is none: wrong prefix, length, characters or checksum."""
     prefix, _, rest = text.partition("_")
-    for kind, its_prefix in prefixes().items():
-        if prefix == its_prefix and _BODY.fullmatch(rest) and checksum(rest[:RANDOM_LENGTH]) == rest[RANDOM_LENGTH:]:
-            return kind
-    return None
+    kind = _kinds(settings.SECRET_PREFIX).get(prefix)
+    is_whole = kind and _BODY.fullmatch(rest) and checksum(rest[:RANDOM_LENGTH]) == rest[RANDOM_LENGTH:]
+    return kind if is_whole else None
 
 
 _BODY = re.compile(rf"[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
+
+
+def garbage_test() -> Callable[[bytes], bool]:
+    """What tells cheaply that a token is one word and no secret; what else it may be (blanks, a NUL) is left open."""
+    prefix = "|".join(map(re.escape, prefixes().values()))
+    secret = re.compile(rf"(?:{prefix})_([0-9A-Za-z]{{{RANDOM_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})").fullmatch
+    word = re.compile(rb"[0-9A-Za-z_]+").fullmatch
+
+    def is_garbage(token: bytes) -> bool:
+        if not word(token):
+            return False
+        parts = secret(token.decode())
+        return parts is None or checksum(parts[1]) != parts[2]
+
+    return is_garbage
 
 
 mask = shapes.mask

@@ -173,3 +173,24 @@ def test_whatever_comes_is_judged_and_never_accepted(authorization: list[str], k
 
     assert shown.reason
     assert not shown.secret
+
+
+TOKENS = st.one_of(
+    st.binary(max_size=60),
+    st.text(st.sampled_from("kpar_09AZaz \t\0é"), max_size=60).map(lambda text: text.encode("latin-1")),
+    st.builds(lambda position, character: f"{KEY[:position]}{character}{KEY[position + 1 :]}".encode(),
+              st.integers(0, len(KEY)), st.sampled_from(secrets.BASE62 + "_")),
+)  # fmt: skip
+
+
+@given(TOKENS)
+def test_what_the_gates_short_way_calls_garbage_the_long_way_calls_malformed(token: bytes) -> None:
+    if secrets.garbage_test()(token):
+        assert show(f"Bearer {token.decode()}").reason is Reason.MALFORMED
+
+
+def test_a_mistyped_key_is_garbage_and_a_key_is_not() -> None:
+    is_garbage = secrets.garbage_test()
+
+    assert all(is_garbage(token) for token in (KEY[:-1].encode(), b"kp_", KEY.swapcase().encode()))
+    assert not any(is_garbage(token) for token in (KEY.encode(), f"{KEY} ".encode(), b"", b"kp\0"))

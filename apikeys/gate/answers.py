@@ -2,9 +2,9 @@
 
 import json
 from http import HTTPStatus
+from uuid import UUID
 
 from apikeys.gate import refusals
-from apikeys.gate.asked import Asked
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.gate.routes import PASSES, Ruling
 from apikeys.secrets import Kind
@@ -48,7 +48,6 @@ def mistake(status: int, message: str, *, request_id: str, nginx: bool = False, 
 
 def refusal(
     reason: Reason,
-    asked: Asked,
     request_id: bytes,
     *,
     kind: Kind | None = None,
@@ -56,6 +55,7 @@ def refusal(
     retry_after: int = refusals.STORE_RETRY_SECONDS,
     lines: bytes = b"",
     ruling: Ruling = PASSES,
+    nginx: bool = False,
     head: bool = False,
 ) -> bytes:
     """A refused call's answer.
@@ -66,8 +66,16 @@ def refusal(
     headers = [("Content-Type", refusals.CONTENT_TYPE), ("X-Request-Id", request_id.decode())]
     headers += refusals.headers(reason, retry_after=retry_after, scopes=ruling.scopes)
     headers += [(name, value) for name, _, value in (line.partition(": ") for line in lines.decode().splitlines())]
-    status = _for_nginx(STATUS[reason], headers, body) if asked.nginx else STATUS[reason]
+    status = _for_nginx(STATUS[reason], headers, body) if nginx else STATUS[reason]
     return answer(status, headers, body, head=head)
+
+
+def refusal_of_anybody(reason: Reason, *, kind: Kind | None = None, nginx: bool = False, head: bool = False) -> bytes:
+    """The same where it depends on no account, to be made once: `ANY_REQUEST_ID` in it is replaced by the call's."""
+    return refusal(reason, ANY_REQUEST_ID, kind=kind, nginx=nginx, head=head)
+
+
+ANY_REQUEST_ID = str(UUID(int=0)).encode()  # as long as each, so that Content-Length holds
 
 
 def _for_nginx(status: int, headers: list[tuple[str, str]], body: bytes) -> int:

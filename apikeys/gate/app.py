@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
-from functools import partial
+from functools import cache, partial
 from time import time
 from typing import Any
 
@@ -64,6 +64,9 @@ class Gate:
         self.new_hasher = secrets.keyed_hasher(next(iter(settings.DIGEST_PEPPERS.values()))).copy
         self.date = b""
         self.may_hold_secret = may_hold_secret(settings.API_KEY_QUERY_PARAM)
+        self.is_garbage = secrets.garbage_test()
+        self.refusal_of_anybody = cache(answers.refusal_of_anybody)
+        self.garbage = [self.refusal_of_anybody(Reason.MALFORMED, nginx=nginx) for nginx in (False, True)]
         # What the hot path reaches for, one step away.
         self.kept, self.put = self.known.kept, self.writer.put
         self.next_number = self.request_ids.next_number
@@ -71,30 +74,30 @@ class Gate:
 
     # --- The hot path -----------------------------------------------------------------------------------------------
     def check_plain(self, fields: Fields, peer: Peer) -> bytes | None:
-        """Decide on the usual call: a known secret as bearer token, none in the query; None for any other, see `check`.
+        """Decide on the usual call: a bearer token that is known, or garbage, and no other; None for the rest: `check`.
 
         That the digest is a kept one says that the token is well-formed, so nothing else of the text is looked at.
         """
         get = fields.get
         authorization = get(b"authorization")
         target = get(b"x-original-uri") or get(b"x-forwarded-uri")
-        if authorization is None or b"x-api-key" in fields or not is_known_host(get(b"host", b"")):
+        if authorization is None or authorization[:7] != b"Bearer " or not is_known_host(get(b"host", b"")):
             return None
-        if target is None:
-            path, method = b"/", b"GET"
-        else:
+        path, method = b"/", b"GET"
+        if target is not None:
             method = get(b"x-original-method") or get(b"x-forwarded-method") or b"GET"
-            if method not in USUAL_METHODS or (b"?" in target and self.may_hold_secret(target)):
-                return None
             path = target.partition(b"?")[0]
-        if authorization[:7] != b"Bearer ":
+        is_in_query = target is not None and b"?" in target and self.may_hold_secret(target)
+        if is_in_query or b"x-api-key" in fields or method not in USUAL_METHODS:
             return None
+        token = authorization[7:]
         hasher = self.new_hasher()
-        hasher.update(authorization[7:])
-        known = self.known
+        hasher.update(token)
         kept = self.kept.get(hasher.digest())
-        boot = boot_seconds()  # after the request's last byte, and for this decision alone (G1)
-        if kept is None or boot >= known.fresh_until or boot + known.database_ahead >= kept.ends_at:
+        boot, known = boot_seconds(), self.known  # after the request's last byte, and for this decision alone (G1)
+        if kept is None:
+            return self._refuse_garbage(method, path, fields, peer) if self.is_garbage(token) else None
+        if boot >= known.fresh_until or boot + known.database_ahead >= kept.ends_at:
             return None
         wall, window = time(), kept.window
         is_barred = kept.bounded and self.api.rule(kept.scopes, method, path).reason
@@ -112,6 +115,17 @@ class Gate:
         return ACCEPTED % (
             self.date, kept.head, window.left_today, left, left, window.room, self.id_prefix, number
         )  # fmt: skip
+
+    def _refuse_garbage(self, method: bytes, path: bytes, fields: Fields, peer: Peer) -> bytes:
+        """The answer to what no store need be asked about: it must not be a cheap way to keep a gate busy."""
+        number = self.next_number()
+        self.decisions["", "malformed"] += 1
+        user_agent, address = fields.get(b"user-agent", b""), peer.caller(fields.get(b"x-forwarded-for"))
+        self.put(
+            (NOBODY, time(), method, path, 401, None, "malformed", user_agent, address, self.id_base + number, None)
+        )
+        answer = self.garbage[fields.get(b"x-gateway") == b"nginx"]
+        return answer.replace(answers.ANY_REQUEST_ID, self.request_ids.text(number))
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
     def check(self, asked: Asked, later: Later, *, head: bool) -> bytes | None:
@@ -207,20 +221,25 @@ class Gate:
     ) -> bytes:
         boot, wall = boot_seconds(), time()
         self.decisions[kept.kind if kept else "", reason.value] += 1
-        path = asked.target.partition(b"?")[0]
+        self.put(
+            (kept.who if kept else NOBODY, wall, asked.method, asked.target.partition(b"?")[0], STATUS[reason], None,
+             reason.value, asked.user_agent, asked.address, self.id_base + number, None)
+        )  # fmt: skip
+        request_id, nginx = self.request_ids.text(number), asked.nginx
         lines = refusals.sunset_lines(reason, kept.sunset if kept else sunset)
-        answer = partial(answers.refusal, reason, asked, self.request_ids.text(number), ruling=ruling, head=head)
-        if kept and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}:
+        if kept is None and not lines:
+            kind = shown.kind if shown else None
+            answer = self.refusal_of_anybody(reason, kind=kind, nginx=nginx, head=head)
+            return answer.replace(answers.ANY_REQUEST_ID, request_id)
+        refusal = partial(answers.refusal, reason, request_id, ruling=ruling, nginx=nginx, head=head)
+        if kept is None:
+            return refusal(lines=lines, kind=shown.kind if shown else None)
+        if reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}:
             window = kept.window
             lines += window.headers + window.remaining()
-            answer = partial(answer, retry_after=window.retry_after(reason, boot=boot, wall=wall))
-        self.writer.put(
-            (kept.who if kept else NOBODY, wall, asked.method, path, STATUS[reason], None, reason.value,
-             asked.user_agent, asked.address, self.id_base + number, None)
-        )  # fmt: skip
-        slug = kept.account_slug if kept and reason not in refusals.SAME_FOR_ALL else ""
-        kind = secrets.Kind(kept.kind) if kept else shown.kind if shown else None
-        return answer(lines=lines, kind=kind, slug=slug)
+            refusal = partial(refusal, retry_after=window.retry_after(reason, boot=boot, wall=wall))
+        slug = kept.account_slug if reason not in refusals.SAME_FOR_ALL else ""
+        return refusal(lines=lines, kind=secrets.Kind(kept.kind), slug=slug)
 
     def page(self, path: bytes, method: bytes, fields: Fields, peer: Peer, later: Later) -> bytes | None:
         """What is not a call: health and metrics."""
