@@ -10,6 +10,8 @@ from uuid import UUID
 from accounts.models import Account
 from apikeys.gate.reasons import STATUS, Reason
 from apikeys.models import ApiKey
+from auditlog import partitions
+from auditlog.call_rollups import RollUps
 from auditlog.models import Call, DailyUsage, LastUse
 from auditlog.usage import CALLS_KEPT_FOR
 
@@ -128,7 +130,7 @@ def make_acme(account: Account, *, old: ApiKey, key: ApiKey, now: datetime) -> N
     calls = [call for habit in (BILLING, SALESFORCE, ZAPIER, EXPORT) for call in _calls(account, key, habit, now)]
     calls += _refused(_calls(account, key, EXPORT_TOO_FAST, now), Reason.BURST_LIMIT)
     calls += _refused(_calls(account, old, FORGOTTEN, now), Reason.ROTATED)
-    _keep(account, calls)
+    _keep(account, calls, now=now)
     _used(old, at=key.created_at - timedelta(minutes=4))
     _used(key, at=max(call.at for call in calls if not call.reason))
 
@@ -138,7 +140,7 @@ def make_initech(account: Account, *, key: ApiKey, now: datetime) -> None:
     ended_at = key.deactivated_at or now
     calls = [call for habit in (REPORTS, CRON) for call in _calls(account, key, habit, now)]
     _refused((call for call in calls if call.at >= ended_at), Reason.DEACTIVATED)
-    _keep(account, calls)
+    _keep(account, calls, now=now)
     _used(key, at=max(call.at for call in calls if not call.reason))
 
 
@@ -185,8 +187,10 @@ def _refused(calls: Iterator[Call], reason: Reason) -> list[Call]:
     return refused
 
 
-def _keep(account: Account, calls: list[Call]) -> None:
+def _keep(account: Account, calls: list[Call], *, now: datetime) -> None:
+    partitions.make(now - CALLS_KEPT_FOR, now)
     Call.objects.bulk_create(sorted(calls, key=lambda call: call.at))
+    RollUps().add_rows(calls)
     days = Counter(call.at.astimezone(account.zone).date() for call in calls if not call.reason)
     DailyUsage.objects.bulk_create(
         DailyUsage(account_id=account.pk, day=day, calls=number) for day, number in sorted(days.items())

@@ -61,7 +61,7 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
 
 def _about(key: ApiKey, *, now: datetime) -> dict[str, Any]:
     account = key.account
-    callers = usage.callers(usage.calls_of(account.pk, now=now).filter(credential_id=key.id))
+    callers = usage.callers(key.id, account_id=account.pk, now=now)
     return {
         "key": key,
         "account": account,

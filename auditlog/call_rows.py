@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from time import gmtime, strftime
-from typing import Any
 
 from django.db import connection
 
-from auditlog.callers import network, product_token
+from auditlog.callers import network, product_token, route_of
 from auditlog.models import Call as CallModel
 from auditlog.models import DailyUsage, LastUse
+from auditlog.upserts import Row, Upsert
 
 # Whom a call concerns: account, kind and id (32 hex digits) of the credential; NOBODY if it is unknown.
 Who = tuple[int | None, str, str | None]
@@ -27,9 +27,9 @@ Usage = Sequence[tuple[int, str, int, int]]  # account, day, calls in the batch,
 PATH_LENGTH = 1024
 USER_AGENT_LENGTH = 512
 METHOD_LENGTH = 16
-TEXTS_KEPT = 4096
+TEXTS_KEPT = 4_096
+PATHS_KEPT = 32_768  # more than a batch has, so that none is cleaned twice
 ROWS_A_STATEMENT = 250
-
 COLUMNS = (
     "account_id",
     "at",
@@ -46,35 +46,36 @@ COLUMNS = (
     "address",
     "request_id",
 )
-Row = tuple[Any, ...]  # in the order of COLUMNS
 
 
 class Cleaner:
     """Makes rows of calls: secrets masked, lengths bounded, callers named. Remembers the texts it has seen lately."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
-        self._path = lru_cache(TEXTS_KEPT)(lambda raw: _clean(raw, PATH_LENGTH, mask))
-        self._caller = lru_cache(TEXTS_KEPT)(
-            lambda raw, address: _caller(_clean(raw, USER_AGENT_LENGTH, mask), address)
-        )
-        self._path_line = lru_cache(TEXTS_KEPT)(lambda raw: _escaped(self._path(raw)))
-        self._caller_line = lru_cache(TEXTS_KEPT)(lambda *caller: "\t".join(map(_escaped, self._caller(*caller))))
+        self.path = lru_cache(PATHS_KEPT)(lambda raw: _clean(raw, PATH_LENGTH, mask))
+        self.caller = lru_cache(TEXTS_KEPT)(lambda raw, address: _caller(_clean(raw, USER_AGENT_LENGTH, mask), address))
+        self.route = lru_cache(PATHS_KEPT)(lambda raw: route_of(self.path(raw)))
+        self.method = lru_cache(TEXTS_KEPT)(lambda raw: raw[:METHOD_LENGTH].decode("ascii", "replace"))
+        self._method_line = lru_cache(TEXTS_KEPT)(lambda raw: _escaped(self.method(raw)))
+        self._path_line = lru_cache(PATHS_KEPT)(lambda raw: _escaped(self.path(raw)))
+        self._caller_line = lru_cache(TEXTS_KEPT)(lambda *caller: "\t".join(map(_escaped, self.caller(*caller))))
 
     def rows(self, calls: Iterable[Call]) -> Iterator[Row]:
+        """In the order of COLUMNS."""
         time_of = _Times()
         for who, at, method, path, status, duration_us, reason, user_agent, address, request_id, _ in calls:
             account_id, kind, credential_id = who
             yield (
                 account_id,
                 time_of(at),
-                method[:METHOD_LENGTH].decode("ascii", "replace"),
-                self._path(path),
+                self.method(method),
+                self.path(path),
                 status,
                 duration_us,
                 reason,
                 kind,
                 credential_id,
-                *self._caller(user_agent, address),
+                *self.caller(user_agent, address),
                 f"{request_id:032x}",
             )
 
@@ -85,7 +86,7 @@ class Cleaner:
             account_id, kind, credential_id = who
             yield (
                 f"{NULL if account_id is None else account_id}\t{time_of(at)}+00\t"
-                f"{_escaped(method[:METHOD_LENGTH].decode('ascii', 'replace'))}\t{self._path_line(path)}\t{status}\t"
+                f"{self._method_line(method)}\t{self._path_line(path)}\t{status}\t"
                 f"{NULL if duration_us is None else duration_us}\t{reason}\t{kind}\t{credential_id or NULL}\t"
                 f"{self._caller_line(user_agent, address)}\t{request_id:032x}\n"
             )
@@ -103,6 +104,9 @@ class _Times:
             self._second, self._prefix = second, strftime("%Y-%m-%d %H:%M:%S", gmtime(second))
         return f"{self._prefix}.{int((at - second) * 1e6) or 1:06}"  # never .000000, which Django writes another way
 
+
+LAST_USES = Upsert(LastUse, ("credential_id",), {"at": "greatest"})
+DAYS = Upsert(DailyUsage, ("account_id", "day"), {"calls": "+"}, returns=True)
 
 NULL = "\\N"
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -148,16 +152,8 @@ def _copy(lines: str) -> None:
 def store_last_uses(calls: Iterable[Call]) -> None:
     """Keep when each credential was last accepted."""
     last = {who[2]: at for who, at, *_, day in calls if day is not None}
-    _upsert(
-        f"INSERT INTO {LastUse._meta.db_table} AS kept (credential_id, at) VALUES {{rows}} "  # noqa: S608 -- names of our own
-        "ON CONFLICT (credential_id) DO UPDATE SET at = excluded.at WHERE excluded.at > kept.at",
-        sorted((credential, _timestamp(at)) for credential, at in last.items() if credential),
-    )
-
-
-def _timestamp(at: float) -> str:
-    zone = "+00" if connection.vendor == "postgresql" else ""
-    return f"{strftime('%Y-%m-%d %H:%M:%S', gmtime(at))}.{int(at % 1 * 1e6):06}{zone}"
+    text = timestamps()
+    LAST_USES.run([(credential, text(at)) for credential, at in last.items() if credential])
 
 
 def raise_usage(calls: Iterable[Call], *, by_nothing: bool = False) -> Usage:
@@ -166,23 +162,11 @@ def raise_usage(calls: Iterable[Call], *, by_nothing: bool = False) -> Usage:
     :param by_nothing: they were added before; bring back the totals alone.
     """
     counted = Counter((call[0][0], call[-1]) for call in calls if call[-1] is not None)
-    totals = _upsert(
-        f"INSERT INTO {DailyUsage._meta.db_table} AS kept (account_id, day, calls) VALUES {{rows}} "  # noqa: S608 -- names of our own
-        "ON CONFLICT (account_id, day) DO UPDATE SET calls = kept.calls + excluded.calls "
-        "RETURNING account_id, day, calls",
-        sorted((account, day, 0 if by_nothing else number) for (account, day), number in counted.items()),
-    )
+    totals = DAYS.run([(account, day, 0 if by_nothing else number) for (account, day), number in counted.items()])
     return [(account, str(day), counted[account, str(day)], total) for account, day, total in totals]
 
 
-def _upsert(statement: str, rows: Sequence[Row]) -> list[Row]:
-    """Run the statement for rows in the order given, which is the same for every writer: so none waits in a circle."""
-    returned: list[Row] = []
-    with connection.cursor() as cursor:
-        for start in range(0, len(rows), ROWS_A_STATEMENT):
-            part = rows[start : start + ROWS_A_STATEMENT]
-            marks = ", ".join([f"({', '.join(['%s'] * len(part[0]))})"] * len(part))
-            cursor.execute(statement.format(rows=marks), [value for row in part for value in row])
-            if cursor.description:
-                returned += cursor.fetchall()
-    return returned
+def timestamps() -> Callable[[float], str]:
+    """What makes the store's text of a Unix time, the same as in a call's row."""
+    text, zone = _Times(), "+00" if connection.vendor == "postgresql" else ""
+    return lambda at: f"{text(at)}{zone}"

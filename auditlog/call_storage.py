@@ -10,6 +10,7 @@ import os
 import signal
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple, Protocol, cast
@@ -19,10 +20,13 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.utils import Error as StoreError
 from django.utils import timezone
 
+from auditlog import partitions
+from auditlog.call_rollups import RollUps
 from auditlog.call_rows import Call, Cleaner, Usage, raise_usage, store_calls, store_last_uses
 from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
 
+PARTITIONS_EVERY = 3_600  # seconds: how often partitions are made ahead
 NICENESS = 10  # of the child: answering calls comes before storing them
 PIPE_SIZE = 1_048_576  # bytes: what an unprivileged process may have (pipe(7)); a few packs, written without waiting
 FRAME = struct.Struct("<I")  # before each message, its length in bytes
@@ -65,6 +69,8 @@ class LocalStorage:
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         self._cleaner = Cleaner(mask)
+        self._roll_ups = RollUps()
+        self._partitions_due = 0.0  # by the monotonic clock
 
     def open(self) -> None:
         take_private_connection()
@@ -83,13 +89,18 @@ class LocalStorage:
             raise StorageRefusedError(type(failure).__name__) from failure
 
     def _store(self, batch: list[Call], writer: UUID, stored: int, *, again: bool) -> Usage:
+        now = timezone.now()
+        if time.monotonic() >= self._partitions_due:
+            partitions.make_around(now)
+            self._partitions_due = time.monotonic() + PARTITIONS_EVERY
         with transaction.atomic():
-            now = timezone.now()
             row, _ = CallWriter.objects.get_or_create(id=writer, defaults={"started_at": now, "seen_at": now})
             taken_before = again and row.stored == stored + len(batch)
             if not taken_before:
-                store_calls(self._cleaner, sorted(batch, key=_account))  # neighbours in the index
+                batch.sort(key=_account)  # neighbours in the index
+                store_calls(self._cleaner, batch)
                 store_last_uses(batch)
+                self._roll_ups.add(self._cleaner, batch)
                 row.store(len(batch), at=now)
             return raise_usage(batch, by_nothing=taken_before)
 

@@ -1,15 +1,19 @@
-"""Callers: what can be told apart behind a shared key, by user agent family and network."""
+"""Callers: what can be told apart behind a shared key, by user agent family and network; and what routes they use."""
 
 import ipaddress
 import re
 from functools import lru_cache
 
 AGENT_LENGTH = 64
+ROUTE_LENGTH = 200
 IPV4_PREFIX = 24  # what one office or cloud subnet usually shares
 IPV6_PREFIX = 48  # what one site is usually given (RFC 6177)
 
 # token of RFC 9110, 5.6.2; the first product stands at the start of the field (10.1.5)
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# A segment that names a thing: a number, an address, ten characters with a digit among them, or more than forty
+_NAME = re.compile(r"(?<=/)(?:\d+|[^/]*(?:@|%40)[^/]*|(?=[^/]*\d)[^/]{10,}|[^/]{41,})(?=/|\Z)")
 
 
 @lru_cache(maxsize=4096)
@@ -34,3 +38,8 @@ def network(address: str | None) -> str:
     host = getattr(parsed, "ipv4_mapped", None) or parsed
     prefix = IPV4_PREFIX if isinstance(host, ipaddress.IPv4Address) else IPV6_PREFIX
     return str(ipaddress.ip_interface(f"{host.compressed.partition('%')[0]}/{prefix}").network)
+
+
+def route_of(path: str) -> str:
+    """A path with {id} for each segment that names a thing: "/v3/contacts/17" gives "/v3/contacts/{id}"."""
+    return _NAME.sub("{id}", path)[:ROUTE_LENGTH]

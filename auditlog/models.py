@@ -47,7 +47,11 @@ class AuditEntry(models.Model):
 
 
 class Call(models.Model):
-    """One API request that the gate decided on; kept for seven days."""
+    """One API request that the gate decided on; kept for seven days.
+
+    On PostgreSQL the table is partitioned by the UTC day of `at` (see `auditlog.partitions`), and has no primary key:
+    one would have to name `at` too, and nothing refers to a call. Its `id` orders calls of the same microsecond.
+    """
 
     account_id = models.BigIntegerField(null=True)  # null: the secret belongs to nobody
     at = models.DateTimeField()
@@ -71,6 +75,56 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.status}"
+
+
+class CallsByCaller(models.Model):
+    """Roll-up: what one caller's calls with one credential came to in an hour; raised with the batch that stores them.
+
+    Calls with a secret that belongs to nobody are in none: they are no account's.
+    """
+
+    pk = models.CompositePrimaryKey("account_id", "hour", "credential_id", "agent", "network", "reason")
+    account_id = models.BigIntegerField()
+    hour = models.DateTimeField()  # when it began, in UTC
+    credential_id = models.UUIDField()
+    agent = models.CharField(max_length=64, blank=True)
+    network = models.CharField(max_length=43, blank=True)
+    reason = models.CharField(max_length=32, blank=True)  # why they were refused; empty: accepted
+    calls = models.PositiveBigIntegerField()
+    failed = models.PositiveBigIntegerField()  # of them, with a status of 400 and above
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["hour"], name="callsbycaller_hour"),  # by which old ones are removed
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent} {self.network} {self.hour:%Y-%m-%d %H} {self.calls}"
+
+
+class CallsByRoute(models.Model):
+    """Roll-up: how often one caller used a route with one credential in a UTC day; raised like `CallsByCaller`."""
+
+    pk = models.CompositePrimaryKey("account_id", "day", "credential_id", "agent", "network", "method", "route")
+    account_id = models.BigIntegerField()
+    day = models.DateField()
+    credential_id = models.UUIDField()
+    agent = models.CharField(max_length=64, blank=True)
+    network = models.CharField(max_length=43, blank=True)
+    method = models.CharField(max_length=16)
+    route = models.CharField(max_length=200)  # a path, with {id} for what names a thing; "": one of too many
+    calls = models.PositiveBigIntegerField()
+    failed = models.PositiveBigIntegerField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["day"], name="callsbyroute_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route} {self.day} {self.calls}"
 
 
 class LastUse(models.Model):

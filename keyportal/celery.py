@@ -18,6 +18,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 5.0, "options": {"expires": 5.0}},
+    "make-partitions": {"task": "auditlog.tasks.make_partitions", "schedule": crontab(minute="7")},
     "prune-calls": {"task": "auditlog.tasks.prune_calls", "schedule": crontab(minute="17")},
     "remind": {"task": "apikeys.tasks.remind", "schedule": crontab(minute="27")},
     "prune-mails": {"task": "accounts.tasks.prune_mails", "schedule": crontab(minute="37", hour="3")},

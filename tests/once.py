@@ -2,6 +2,7 @@
 
 Tests without the database, which pytest-django keeps from it; tests in a browser, where pages look the same on either
 store; and tests that use the database and are marked `once("why another store cannot matter")`.
+The run on SQLite leaves out what is marked `postgresql("why")`.
 """
 
 import os
@@ -21,22 +22,27 @@ _left_out: Counter[str] = Counter()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     reasons = [why(item) for item in items]
     if os.environ.get("STORE") != "postgresql":
-        return
+        reasons = [_mark_says(item, "postgresql") for item in items]
     _left_out.update(filter(None, reasons))
     config.hook.pytest_deselected(items=[item for item, reason in zip(items, reasons, strict=True) if reason])
     items[:] = [item for item, reason in zip(items, reasons, strict=True) if not reason]
 
 
 def why(item: pytest.Item) -> str:
-    """Why one store is enough for this test; empty if it runs on both."""
-    mark = item.get_closest_marker("once")
-    if mark and not mark.args:
-        raise pytest.UsageError(f'{item.nodeid}: say why one store is enough: @pytest.mark.once("...").')
+    """Why PostgreSQL is not needed for this test; empty if it runs there."""
+    said = _mark_says(item, "once")
     fixtures: list[str] = getattr(item, "fixturenames", [])
     if not item.get_closest_marker("django_db") and DATABASE_FIXTURES.isdisjoint(fixtures):
         return NO_DATABASE
     if item.get_closest_marker("browser"):
         return BROWSER
+    return said
+
+
+def _mark_says(item: pytest.Item, name: str) -> str:
+    mark = item.get_closest_marker(name)
+    if mark and not mark.args:
+        raise pytest.UsageError(f'{item.nodeid}: say why one store is enough: @pytest.mark.{name}("...").')
     return str(mark.args[0]) if mark else ""
 
 

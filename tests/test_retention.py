@@ -80,6 +80,7 @@ def test_the_clock_knows_each_task_and_may_knock_twice() -> None:
         tasks.prune_changes()
 
     assert not Call.objects.exists()
+    app.loader.import_default_modules()
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
 
 

@@ -58,13 +58,12 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
 
 def before_the_end(member: Member, key: ApiKey, *, form: forms.Form, now: datetime) -> dict[str, Any]:
     """Who will break when the key is rotated or deactivated, and what will not."""
-    calls = usage.calls_of(member.account_id, now=now).filter(credential_id=key.id)
     connected = member.account.connections.active().select_related("app").order_by("app__name")
     return {
         "member": member,
         "key": key,
         "form": form,
-        "callers": usage.callers(calls),
+        "callers": usage.callers(key.id, account_id=member.account_id, now=now),
         "connected": connected,
         "now": now,
     }
@@ -124,10 +123,11 @@ def _ended_at(key: ApiKey) -> datetime:
 
 def _prove(key: ApiKey, *, now: datetime) -> Proof:
     settled_at = key.settled_at or api_keys.settle(key)
-    calls = usage.calls_of(key.account_id, now=now).filter(credential_id=key.id)
+    since = usage.tally(key.id, account_id=key.account_id, since=settled_at, now=now)
+    since_the_end = usage.tally(key.id, account_id=key.account_id, since=_ended_at(key), now=now)
     return Proof(
         refused_now=direct.is_refused(key),
         settled_at=settled_at,
-        while_settling=usage.tally(calls.filter(at__gte=_ended_at(key), at__lt=settled_at)),
-        since=usage.tally(calls.filter(at__gte=settled_at)),
+        while_settling=usage.Tally(since_the_end.accepted - since.accepted, since_the_end.refused - since.refused),
+        since=since,
     )

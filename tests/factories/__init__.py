@@ -16,6 +16,7 @@ from accounts.operations import prove_address
 from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey, ConnectedApp, Connection, Sunset
+from auditlog.call_rollups import RollUps
 from auditlog.models import Call
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -125,7 +126,7 @@ class ConnectionFactory(factory.django.DjangoModelFactory[Connection]):
 
 
 class CallFactory(factory.django.DjangoModelFactory[Call]):
-    """An accepted call, made just now."""
+    """An accepted call, made just now; counted in the roll-ups."""
 
     class Meta:
         model = Call
@@ -140,6 +141,12 @@ class CallFactory(factory.django.DjangoModelFactory[Call]):
     user_agent = "python-requests/2.32.3"
     address = "203.0.113.9"
     request_id = factory.LazyFunction(uuid4)
+
+    @classmethod
+    def _create(cls, model_class: type[Call], **kwargs: Any) -> Call:
+        call: Call = super()._create(model_class, **kwargs)
+        RollUps().add_rows([call])
+        return call
 
 
 class AccountGroupFactory(factory.django.DjangoModelFactory[AccountGroup]):
