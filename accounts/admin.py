@@ -1,25 +1,41 @@
 """Accounts and people, for operators: to read, and to change by operations."""
 
+from typing import Any
+
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
 
-from accounts import operator_pages
-from accounts.models import Account, Invitation, Member, OutgoingMail, User
+from accounts import bounces, operator_pages
+from accounts.models import Account, BouncedAddress, Invitation, Member, OutgoingMail, User
 from auditlog.admin import ReadOnlyAdmin
 
 # What their pages change would pass the audit log by.
 admin.site.unregister([Group, EmailAddress, Authenticator, UserSession, SocialAccount, SocialApp, SocialToken])
 
 
+class Reached(admin.SimpleListFilter):
+    title = _("mail")
+    parameter_name = "reached"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, Any]]:  # noqa: ARG002 -- Django's
+        return [("nobody", _("reaches no super admin"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:  # noqa: ARG002 -- Django's
+        return queryset.filter(pk__in=bounces.unreached()) if self.value() == "nobody" else queryset
+
+
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     list_display = ("name", "slug", "number", "state", "burst_limit", "daily_limit", "created_at")
-    list_filter = ("state",)
+    list_filter = ("state", Reached)
     search_fields = ("name", "slug", "number")
 
     def get_urls(self) -> list[URLPattern]:
@@ -71,6 +87,14 @@ class InvitationAdmin(ReadOnlyAdmin):
     list_select_related = ("account", "invited_by__user")
     ordering = ("-sent_at",)
     search_fields = ("email", "account__slug")
+
+
+@admin.register(BouncedAddress)
+class BouncedAddressAdmin(ReadOnlyAdmin):
+    list_display = ("email", "kind", "why", "since")
+    list_filter = ("kind",)
+    ordering = ("-since",)
+    search_fields = ("email",)
 
 
 @admin.register(OutgoingMail)

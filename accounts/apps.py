@@ -8,9 +8,11 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import (  # noqa: PLC0415 -- models are there from now on
+            mail_events,
             mails,  # noqa: F401 -- its composers make themselves known
             sign_in_log,
             sign_in_mails,  # noqa: F401 -- likewise
         )
 
+        mail_events.connect()
         sign_in_log.connect()

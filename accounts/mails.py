@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import access_requests, invitations, letters, names, outbox, role_mailboxes
-from accounts.models import AccessRequest, Account, Invitation, OutgoingMail, RoleMailbox, User
+from accounts import access_requests, bounces, invitations, letters, names, outbox, role_mailboxes
+from accounts.models import AccessRequest, Account, BouncedAddress, Invitation, OutgoingMail, RoleMailbox, User
 
 
 @outbox.composes(invitations.MAIL)
@@ -51,6 +51,42 @@ def confirm_role_mailbox(mail: OutgoingMail, now: datetime) -> letters.Letter | 
     context = {"mailbox": mailbox, "link": role_mailboxes.link_of(mailbox)}
     with _zone_for(mail.to, account=mailbox.account):
         return letters.write(subject=subject, template="confirm_role_mailbox", context=context)
+
+
+@outbox.composes(bounces.MAIL)
+def mail_bounced(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
+    """That mails to a super admin or to the role mailbox do not arrive; nobody needs it once one does."""
+    bounced_id, account_id = mail.about.split(":")
+    bounced = BouncedAddress.objects.filter(pk=bounced_id).first()
+    account = Account.objects.get(pk=account_id)
+    if bounced is None or not account.super_admins().filter(user__email=mail.to).exists():
+        return None
+    subject = _("%(account)s: mails to %(email)s do not arrive") % {
+        "account": names.in_subject(account),
+        "email": bounced.email,
+    }
+    context = {
+        "bounced": bounced,
+        "account": account,
+        "member": account.members.active().filter(user__email=bounced.email).select_related("user").first(),
+        "link": f"{settings.SITE_ORIGIN}{reverse('accounts:members', args=[account.slug])}",
+    }
+    return letters.write(subject=subject, template="mail_bounced", context=context)
+
+
+@outbox.composes(bounces.NOBODY_REACHED_MAIL)
+def nobody_reached(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
+    """To an operator: mails reach no super admin of an account. Nobody needs it once somebody is reached again."""
+    account = bounces.unreached().filter(pk=mail.about.partition(":")[0]).first()
+    if account is None or not User.objects.operators().filter(email=mail.to).exists():
+        return None
+    subject = _("%(account)s: no super admin can be reached") % {"account": names.in_subject(account)}
+    context = {
+        "account": account,
+        "super_admins": account.super_admins(),
+        "link": f"{settings.SITE_ORIGIN}{reverse('admin:accounts_account_change', args=[account.pk])}",
+    }
+    return letters.write(subject=subject, template="nobody_reached", context=context)
 
 
 def _zone_for(address: str, *, account: Account) -> AbstractContextManager[None]:

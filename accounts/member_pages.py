@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import invitations, operations, role_mailboxes
+from accounts import bounces, invitations, operations, role_mailboxes
 from accounts.forms import RoleForm
 from accounts.guards import recently_authenticated, requires
 from accounts.models import Member
@@ -24,7 +24,13 @@ from auditlog.actions import Action
 def members(request: HttpRequest, member: Member) -> HttpResponse:
     everybody = member.account.members.active().select_related("user").order_by("user__name", "user__email")
     mailbox = role_mailboxes.confirmed(member.account)
-    context: dict[str, Any] = {"member": member, "everybody": everybody, "role_mailbox": mailbox}
+    bounced = bounces.of_addresses([*(one.user.email for one in everybody), *([mailbox] if mailbox else [])])
+    context: dict[str, Any] = {
+        "member": member,
+        "everybody": [(one, bounced.get(one.user.email)) for one in everybody],
+        "role_mailbox": mailbox,
+        "mailbox_bounced": bounced.get(mailbox or ""),
+    }
     if member.may(Permission.MANAGE_MEMBERS):
         context["waiting"] = invitations.waiting(member.account, now=timezone.now())
     return render(request, "accounts/members.html", context)

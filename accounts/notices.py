@@ -19,8 +19,10 @@ SENTENCES: dict[str, Promise] = {
     Notice.Kind.APP_SCOPES_CHANGED: _("%(who)s changed what the connected app %(app)s may do."),
     Notice.Kind.APP_DISCONNECTED: _("%(who)s disconnected the app %(app)s."),
     Notice.Kind.INVITED: _("%(who)s invites you to %(account_name)s. Look at the invitation."),
+    Notice.Kind.MAIL_BOUNCED: _("Mails to %(email)s do not arrive."),
     Notice.Kind.ACCESS_REQUESTED: _("%(who)s asks for access to the API key."),
 }
+PAGES: dict[str, str] = {Notice.Kind.MAIL_BOUNCED: "accounts:members"}  # others: the key’s
 OF_APPS = frozenset({Notice.Kind.APP_CONNECTED, Notice.Kind.APP_SCOPES_CHANGED, Notice.Kind.APP_DISCONNECTED})
 
 
@@ -107,6 +109,6 @@ def sentence(notice: Notice) -> str:
 
 def page_of(notice: Notice) -> str:
     """The address of the page where something can be done about it."""
+    page = "apikeys:connected-apps" if notice.kind in OF_APPS else PAGES.get(notice.kind, "apikeys:api-key")
     anchor = "#requests" if notice.kind == Notice.Kind.ACCESS_REQUESTED else ""
-    page = "apikeys:connected-apps" if notice.kind in OF_APPS else "apikeys:api-key"
     return reverse(page, args=[notice.account.slug]) + anchor

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts import outbox
+from accounts import bounces, outbox
 from accounts.actors import By, Person, require_operator
 from accounts.models import User
 from accounts.operations import PeopleError, note, prove_address
@@ -130,6 +130,7 @@ def _change(user: User, email: str, *, now: datetime) -> None:
 def _replace(person: User, email: str, *, now: datetime, by: By | None = None, reason: str = "") -> None:
     # First, so that its mail goes to the old address.
     note(Action.ADDRESS_CHANGED, user=person, by=by, now=now, reason=reason, before=person.email, after=email)
+    bounces.forget(email=person.email, now=now)
     person.email = email
     person.save(update_fields=["email"])
     EmailAddress.objects.filter(user=person).delete()

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts import outbox
+from accounts import bounces, outbox
 from accounts.actors import By, Person, as_member
 from accounts.models import Account, RoleMailbox, User
 from accounts.operations import PeopleError, refusal_is_entry, require_manager
@@ -63,7 +63,8 @@ def confirm(*, mailbox: RoleMailbox, user: User | None, now: datetime) -> None:
     current = account.role_mailboxes.filter(pk=mailbox.pk, confirmed_at__isnull=True).first()
     if current is None:
         raise GoneError(_("This mailbox was confirmed already, or removed again."))
-    account.role_mailboxes.exclude(pk=current.pk).delete()
+    for before in account.role_mailboxes.exclude(pk=current.pk):
+        _give_up(before, now=now)
     current.confirmed_at = now
     current.save(update_fields=["confirmed_at"])
     journal.record(Action.ACCOUNT_MAILBOX_CONFIRMED, of=account, by=Person(user), target=current, at=now)
@@ -77,10 +78,16 @@ def remove(*, mailbox: RoleMailbox, by: By, now: datetime) -> None:
     with refusal_is_entry(Action.ACCOUNT_MAILBOX_REMOVED, target=mailbox, by=by, at=now), transaction.atomic():
         mailbox.account.lock()
         require_manager(by, account=mailbox.account)
-        removed, _rows = RoleMailbox.objects.filter(pk=mailbox.pk).delete()
-        if not removed:
+        if not RoleMailbox.objects.filter(pk=mailbox.pk).exists():
             raise GoneError(_("%(email)s was removed already.") % {"email": mailbox.email})
+        _give_up(mailbox, now=now)
         journal.record(Action.ACCOUNT_MAILBOX_REMOVED, of=mailbox.account, by=by, target=mailbox, at=now)
+
+
+def _give_up(mailbox: RoleMailbox, *, now: datetime) -> None:
+    if not User.objects.filter(email=mailbox.email).exists():
+        bounces.forget(email=mailbox.email, now=now)
+    RoleMailbox.objects.filter(pk=mailbox.pk).delete()
 
 
 def confirmed(account: Account) -> str | None:

@@ -10,21 +10,24 @@ A mail that comes to nothing, for whatever reason, is tried again, less and less
 """
 
 from datetime import datetime, timedelta
+from smtplib import SMTPRecipientsRefused
 
 import structlog
-from anymail.exceptions import AnymailError
+from anymail.exceptions import AnymailError, AnymailRecipientsRefused
 from django.db.models import F, Q, QuerySet
 
-from accounts import letters, outbox
-from accounts.models import OutgoingMail
+from accounts import bounces, letters, outbox
+from accounts.models import BouncedAddress, OutgoingMail
 from auditlog.shapes import mask
 
 LEASE = timedelta(minutes=5)  # longer than sending one mail ever takes
 FIRST_PAUSE = timedelta(seconds=30)  # after a failure; doubles with each
 LONGEST_PAUSE = timedelta(hours=1)
+PERMANENT = 500  # statuses from here on mean "never" (RFC 5321, 4.2.1)
 GIVEN_UP_AFTER = timedelta(days=5)  # RFC 5321, 4.5.4.1
 # A row says that its mail was sent, so that it is not owed again: longer than whatever recurs (reminders, 180 days).
 KEPT_FOR = timedelta(days=200)
+Kind = BouncedAddress.Kind
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +46,8 @@ def send_next(*, now: datetime) -> bool:
         _try_later(mail, failure, now=now)
     else:
         _note(mail, **({"sent_at": now} if sent else {"dropped_at": now}))
+        if sent:
+            bounces.note_delivery(email=mail.to, at=now, now=now, disproves=[Kind.REFUSED])
     return True
 
 
@@ -66,6 +71,8 @@ def _send(mail: OutgoingMail, *, now: datetime) -> bool:
 
 def _try_later(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None:
     why = mask(f"{type(failure).__name__}: {failure}")[:200]
+    if _refuses_the_address(failure):
+        bounces.note(email=mail.to, kind=Kind.REFUSED, why=why, now=now)
     if now - mail.created_at >= GIVEN_UP_AFTER:
         _log.error("mail_given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
         _note(mail, dropped_at=now, failure=why)
@@ -73,6 +80,13 @@ def _try_later(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None
     pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
     _log.warning("mail_not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
     _note(mail, due_at=now + pause, claimed_until=None, failure=why)
+
+
+def _refuses_the_address(failure: Exception) -> bool:
+    """Whether the mail server or provider takes no mail for this address, and would not later either."""
+    if isinstance(failure, SMTPRecipientsRefused):
+        return any(status >= PERMANENT for status, _ in failure.recipients.values())
+    return isinstance(failure, AnymailRecipientsRefused)
 
 
 def _claim(*, now: datetime) -> OutgoingMail | None:

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from accounts import (
     address_pages,
     invitation_pages,
+    mail_events,
     notice_pages,
     role_mailbox_pages,
     setup,
@@ -28,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
     path("mail/", mail_pages.mails, name="mails"),
     path("mail/<str:name>/", mail_pages.mail, name="mail"),
+    path("anymail/<str:provider>/tracking/", mail_events.webhook, name="mail-events"),
     path("theme/", people.theme, name="theme"),
     path("auth/email/", address_pages.page, name="account_email"),  # before allauth's, which keeps several
     path("auth/email/change/<str:token>/", address_pages.change, name="new-address"),

@@ -7,11 +7,15 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from email import message_from_bytes, policy
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -123,6 +127,33 @@ def test_the_portal_and_its_gate_answer_and_ctrl_c_loses_no_call(portal: Portal)
         assert store.execute("SELECT count(*) FROM auditlog_call WHERE path = '/once'").fetchone() == (50,)
     assert all(_is_gone(portal.pid(name)) for name in ("web", "gate", "jobs"))
     assert key not in portal.started + said
+
+
+def test_the_clock_sends_the_overdue_reminder_within_a_minute_and_the_operator_reads_it(portal: Portal) -> None:
+    ends_at = time.monotonic() + 60
+    while len(kept := list((portal.data / "mail").glob("*.eml"))) < 2:
+        assert time.monotonic() < ends_at, "Nothing was sent."
+        time.sleep(0.2)
+
+    mails = [message_from_bytes(file.read_bytes(), policy=policy.strict) for file in kept]
+    assert {mail["To"] for mail in mails} == {"superadmin@acme.example", "superadmin2@acme.example"}
+    assert {mail["Subject"] for mail in mails} == {"Acme: rotate the API key, it is 203 days old"}
+    password = re.search(r"password  (\S+)", portal.started)
+    assert password is not None
+    said = _signed_in(portal, "operator@portal.example", password.group(1), then="/mail/")
+    assert said.count("rotate the API key, it is 203 days old") == 2
+
+
+def _signed_in(portal: Portal, email: str, password: str, *, then: str) -> str:
+    """The page that somebody gets after signing in."""
+    origin = f"http://127.0.0.1:{portal.port}"
+    browser = build_opener(HTTPCookieProcessor())
+    form = browser.open(f"{origin}/auth/login/", timeout=30).read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+    assert token is not None
+    fields = {"csrfmiddlewaretoken": token.group(1), "login": email, "password": password, "next": then}
+    page: str = browser.open(f"{origin}/auth/login/", urlencode(fields).encode(), timeout=30).read().decode()
+    return page
 
 
 def test_what_it_writes_is_its_owners_alone_and_commands_know_where_it_stands(portal: Portal) -> None:

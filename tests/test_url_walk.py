@@ -97,6 +97,7 @@ ELSEWHERE = {
         "set-up",
         "invitation",
         "role-mailbox-confirm",
+        "mail-events",
         "notices",
         "notices-read",
         "notice-read",

@@ -2,6 +2,7 @@
 
 from accounts.models.access_request import AccessRequest
 from accounts.models.account import Account
+from accounts.models.bounced_address import BouncedAddress
 from accounts.models.group import AccountGroup, GroupedAccount
 from accounts.models.invitation import Invitation
 from accounts.models.member import Member
@@ -15,6 +16,7 @@ __all__ = [
     "AccessRequest",
     "Account",
     "AccountGroup",
+    "BouncedAddress",
     "Change",
     "GroupedAccount",
     "Invitation",

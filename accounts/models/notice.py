@@ -39,6 +39,7 @@ class Notice(models.Model):
         APP_SCOPES_CHANGED = "connected_app.scopes_changed", _("A connected app may do other things")
         APP_DISCONNECTED = "connected_app.disconnected", _("An app was disconnected")
         INVITED = "member.invited", _("An invitation")
+        MAIL_BOUNCED = "member.mail_bounced", _("Mails to an address do not arrive")
         ACCESS_REQUESTED = "member.asked_for_key", _("Access was asked for")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from accounts import notices, outbox
+from accounts import bounces, notices, outbox
 from accounts.models import Account, Member, Notice, OutgoingMail, RoleMailbox
 from accounts.permissions import Role
 from apikeys.models import ApiKey
@@ -61,7 +61,7 @@ def _event(key: ApiKey, *, now: datetime) -> str:
 
 def _accounts_due(*, now: datetime) -> Iterator[list[int]]:
     """Ids of accounts with an old key of which somebody was not told yet, in handfuls, the oldest keys first."""
-    oldest_first = _old(now=now).order_by("created_at", "id")
+    oldest_first = old(now=now).order_by("created_at", "id")
     last: ApiKey | None = None
     while True:
         later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id) if last else Q()
@@ -74,7 +74,8 @@ def _accounts_due(*, now: datetime) -> Iterator[list[int]]:
         last = keys[-1]
 
 
-def _old(*, now: datetime) -> ApiKeyQuerySet:
+def old(*, now: datetime) -> ApiKeyQuerySet:
+    """Keys of at least 180 days, of accounts that are open."""
     due = ApiKey.objects.active().filter(created_at__lte=now - ROTATE_AFTER, account__state=Account.State.OPEN)
     return due.select_related("account", "created_by")
 
@@ -82,9 +83,12 @@ def _old(*, now: datetime) -> ApiKeyQuerySet:
 @transaction.atomic
 def _tell(account_ids: list[int], *, now: datetime, due_at: datetime) -> int:
     Account.lock_all(account_ids)
-    due = _untold(list(_old(now=now).filter(account__in=account_ids)), now=now)
+    due = _untold(list(old(now=now).filter(account__in=account_ids)), now=now)
     notices.tell_all([notice for one in due for notice in _notices(one, now=now)])
     outbox.add_all([mail for one in due for mail in _mails(one)], now=now, due_at=due_at)
+    events = {one.key.account_id: one.event for one in due}
+    for account in bounces.unreached().filter(pk__in=events):
+        bounces.tell_operators(account, about=events[account.pk], now=now)
     return sum(len(one.people) + bool(one.mailbox) for one in due)
 
 

@@ -15,9 +15,9 @@ from django.utils import timezone
 from playwright.sync_api import Page
 from pytest_django import Settings
 
-from accounts import access_requests, invitations, proofs_by_mail, role_mailboxes, setup
+from accounts import access_requests, bounces, invitations, proofs_by_mail, role_mailboxes, setup
 from accounts.actors import SHELL
-from accounts.models import Account, Member, User
+from accounts.models import Account, BouncedAddress, Member, User
 from accounts.permissions import Role
 from accounts.tasks import send_mails
 from apikeys.models import ApiKey
@@ -73,6 +73,9 @@ def busy() -> Account:
     crew = f"platform-team@{'very-' * 9}long.example"
     present = role_mailboxes.name(account=account, email=crew, by=admin, now=now)
     role_mailboxes.confirm(mailbox=present, user=None, now=now)
+    auditor = account.members.get(role=Role.AUDITOR).user.email
+    bounces.note(email=crew, kind=BouncedAddress.Kind.COMPLAINED, why="Unwanted", now=now)
+    bounces.note(email=auditor, kind=BouncedAddress.Kind.BOUNCED, why="", now=now)
     role_mailboxes.name(account=account, email="new-team@acme.example", by=admin, now=now)
     _calls(account, old, account.api_keys.active().get())
     return account
@@ -153,12 +156,13 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
     operator = busy.super_admins().get()
     User.objects.filter(pk=operator.user_id).update(is_staff=True)
     page = visitors.page(operator)
+    bounces.note(email=operator.user.email, kind=BouncedAddress.Kind.BOUNCED, why="550", now=timezone.now())
     app = connected_apps.register(
         name="Salesforce", redirect_uris=["https://a.example/"], scopes=["oauth"], by=SHELL, now=timezone.now()
     )
     addresses = [
         *(reverse(f"admin:accounts_account_{deed}", args=[busy.pk]) for deed in ("plan", "suspend", "close", "reopen")),
-        reverse("admin:accounts_user_add_operator"),
+        *(reverse(f"admin:{page}") for page in ("index", "accounts_user_add_operator")),
         *(reverse(f"admin:accounts_user_{deed}", args=[operator.user_id]) for deed in OF_A_PERSON),
         reverse("admin:apikeys_connectedapp_register"),
         *(reverse(f"admin:apikeys_connectedapp_{deed}", args=[app.pk]) for deed in ("edit", "withdraw", "change")),
