@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import gate
+from benchmarks import gate, reminders
 
-BENCHMARKS = {"gate": gate.main}
+BENCHMARKS = {"gate": gate.main, "reminders": reminders.main}
 
 
 def main(arguments: list[str]) -> None:

@@ -112,16 +112,7 @@ def gates(postgresql: str) -> Iterator[list[Served]]:
 def installation(data_dir: Path, url: str) -> dict[str, str]:
     """A portal with its own secrets and keys; the environment that its processes need, and KEYS for wrk."""
     data_dir.mkdir()
-    ring = f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}"
-    environment = {
-        "DATA_DIR": str(data_dir),
-        "DATABASE_URL": url,
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "KEY_ENCRYPTION_KEYS": ring,
-        "DIGEST_PEPPERS": ring,
-        "LOG_LEVEL": "ERROR",
-        "KEYS": str(data_dir / "keys.txt"),
-    }
+    environment = secrets_of_its_own(data_dir, url) | {"KEYS": str(data_dir / "keys.txt")}
     for command in (["migrate", "-v0"], ["seed_keys", str(KEYS), "--file", environment["KEYS"]]):
         subprocess.run(  # noqa: S603 -- our own program
             [sys.executable, "manage.py", *command],
@@ -131,6 +122,19 @@ def installation(data_dir: Path, url: str) -> dict[str, str]:
             stdout=subprocess.DEVNULL,
         )
     return environment
+
+
+def secrets_of_its_own(data_dir: Path, url: str) -> dict[str, str]:
+    """The environment of an installation in this directory, on this store."""
+    ring = f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    return {
+        "DATA_DIR": str(data_dir),
+        "DATABASE_URL": url,
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "KEY_ENCRYPTION_KEYS": ring,
+        "DIGEST_PEPPERS": ring,
+        "LOG_LEVEL": "ERROR",
+    }
 
 
 def can_connect(postgresql: str) -> bool:
