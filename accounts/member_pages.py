@@ -29,6 +29,7 @@ def members(request: HttpRequest, member: Member) -> HttpResponse:
         "member": member,
         "everybody": [(one, bounced.get(one.user.email)) for one in everybody],
         "role_mailbox": mailbox,
+        "role_mailbox_waits": role_mailboxes.waiting(member.account),
         "mailbox_bounced": bounced.get(mailbox or ""),
     }
     if member.may(Permission.MANAGE_MEMBERS):

@@ -17,7 +17,7 @@ from accounts.operations import PeopleError
 from accounts.permissions import Permission
 from auditlog.actions import Action
 
-PAGE = "accounts:role-mailbox"
+PAGE = "accounts:members-role-mailbox"
 
 
 @requires(Permission.MANAGE_ROLE_MAILBOX, attempt=Action.ACCOUNT_MAILBOX_NAMED)

@@ -43,8 +43,7 @@ def name(*, account: Account, email: str, by: By, now: datetime) -> RoleMailbox:
         require_manager(by, account=account)
         if confirmed(account) == mailbox.email:
             raise ConfirmedAlreadyError(_("%(email)s gets the reminders already.") % {"email": mailbox.email})
-        waiting = account.role_mailboxes.filter(confirmed_at__isnull=True)
-        waiting.delete()
+        account.role_mailboxes.filter(confirmed_at__isnull=True).delete()
         mailbox.save()
         journal.record(Action.ACCOUNT_MAILBOX_NAMED, of=account, by=by, target=mailbox, at=now)
         outbox.add(MAIL, about=mailbox.pk, to=mailbox.email, now=now)
@@ -95,6 +94,11 @@ def confirmed(account: Account) -> str | None:
     return account.role_mailboxes.filter(confirmed_at__isnull=False).values_list("email", flat=True).first()
 
 
+def waiting(account: Account) -> str | None:
+    """The address that was asked, and has not confirmed yet."""
+    return account.role_mailboxes.filter(confirmed_at__isnull=True).values_list("email", flat=True).first()
+
+
 def link_of(mailbox: RoleMailbox) -> str:
     token = signing.dumps([mailbox.pk, mailbox.email], salt=_SALT)
     return f"{settings.SITE_ORIGIN}{reverse('role-mailbox-confirm', args=[token])}"
@@ -106,6 +110,6 @@ def found_by(token: str, *, now: datetime) -> RoleMailbox | None:
         pk, email = signing.loads(token, salt=_SALT)
     except signing.BadSignature:
         return None
-    waiting = RoleMailbox.objects.filter(pk=pk, email=email, confirmed_at__isnull=True)
-    mailbox = waiting.select_related("account", "named_by__user").first()
+    asked = RoleMailbox.objects.filter(pk=pk, email=email, confirmed_at__isnull=True)
+    mailbox = asked.select_related("account", "named_by__user").first()
     return None if mailbox is None or mailbox.is_expired(now=now) else mailbox

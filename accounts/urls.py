@@ -23,11 +23,11 @@ urlpatterns = [
     ),
     path("<slug:slug>/access-requests/", request_pages.ask, name="access-request"),
     path("<slug:slug>/access-requests/<int:request_id>/dismiss/", request_pages.dismiss, name="access-request-dismiss"),
-    path("<slug:slug>/members/role-mailbox/", role_mailbox_pages.page, name="role-mailbox"),
+    path("<slug:slug>/members/role-mailbox/", role_mailbox_pages.page, name="members-role-mailbox"),
     path(
         "<slug:slug>/members/role-mailbox/<int:mailbox_id>/remove/",
         role_mailbox_pages.remove,
-        name="role-mailbox-remove",
+        name="members-role-mailbox-remove",
     ),
     path("<slug:slug>/members/roles/", views.roles, name="members-roles"),
 ]

@@ -35,7 +35,7 @@ def key() -> ApiKey:
 
 
 def name(by: Member, email: str = TEAM) -> int:
-    return signed_in(by).post(path("accounts:role-mailbox", by.account), {"email": email}).status_code
+    return signed_in(by).post(path("accounts:members-role-mailbox", by.account), {"email": email}).status_code
 
 
 def link(to: str = TEAM) -> str:
@@ -133,8 +133,8 @@ def test_naming_and_removing_take_a_fresh_proof_of_who_one_is(key: ApiKey) -> No
     client = signed_in_a_while_ago(admin_of(key))
 
     answers = [
-        client.post(path("accounts:role-mailbox", key.account), {"email": "x@acme.example"}),
-        client.post(path("accounts:role-mailbox-remove", key.account, mailbox_id)),
+        client.post(path("accounts:members-role-mailbox", key.account), {"email": "x@acme.example"}),
+        client.post(path("accounts:members-role-mailbox-remove", key.account, mailbox_id)),
     ]
 
     assert all(answer.headers["Location"].startswith("/auth/reauthenticate/") for answer in answers)
@@ -142,7 +142,7 @@ def test_naming_and_removing_take_a_fresh_proof_of_who_one_is(key: ApiKey) -> No
 
 
 def test_a_super_admin_makes_the_portal_write_to_ten_mailboxes_an_hour(key: ApiKey) -> None:
-    client, page = signed_in(admin_of(key)), path("accounts:role-mailbox", key.account)
+    client, page = signed_in(admin_of(key)), path("accounts:members-role-mailbox", key.account)
 
     answers = [client.post(page, {"email": f"team{n}@acme.example"}).status_code for n in range(11)]
 
@@ -163,6 +163,14 @@ def test_who_lost_the_role_meanwhile_names_and_removes_nothing(key: ApiKey) -> N
     assert role_mailboxes.confirmed(key.account) == TEAM
 
 
+def test_the_members_page_says_who_was_asked_and_has_not_confirmed(key: ApiKey) -> None:
+    name(admin_of(key))
+
+    page = signed_in(admin_of(key)).get(path("accounts:members", key.account)).content.decode()
+
+    assert f"{TEAM} was asked, and has not confirmed yet." in page
+
+
 def test_the_members_page_shows_it_to_everybody_and_the_way_to_change_it_to_super_admins(key: ApiKey) -> None:
     confirmed(key)
     member = MemberFactory.create(account=key.account)
@@ -171,15 +179,15 @@ def test_the_members_page_shows_it_to_everybody_and_the_way_to_change_it_to_supe
     ]
 
     assert all(f"goes to {TEAM} too" in page for page in pages)
-    assert [path("accounts:role-mailbox", key.account) in page for page in pages] == [True, False]
+    assert [path("accounts:members-role-mailbox", key.account) in page for page in pages] == [True, False]
 
 
 def test_it_is_removed_on_the_page_and_gets_no_reminder_any_more(key: ApiKey) -> None:
     mailbox_id = confirmed(key).pk
     client = signed_in(admin_of(key))
 
-    answer = client.post(path("accounts:role-mailbox-remove", key.account, mailbox_id), follow=True)
-    again = client.post(path("accounts:role-mailbox-remove", key.account, mailbox_id))
+    answer = client.post(path("accounts:members-role-mailbox-remove", key.account, mailbox_id), follow=True)
+    again = client.post(path("accounts:members-role-mailbox-remove", key.account, mailbox_id))
 
     assert f"{TEAM} is removed" in answer.content.decode()
     assert again.status_code == 404

@@ -42,8 +42,8 @@ ACCOUNT_PAGES = {
     "accounts:members-remove": (Permission.MANAGE_MEMBERS, "GET"),
     "accounts:invitation-send-again": (Permission.MANAGE_MEMBERS, "POST"),
     "accounts:invitation-withdraw": (Permission.MANAGE_MEMBERS, "POST"),
-    "accounts:role-mailbox": (Permission.MANAGE_ROLE_MAILBOX, "GET"),
-    "accounts:role-mailbox-remove": (Permission.MANAGE_ROLE_MAILBOX, "POST"),
+    "accounts:members-role-mailbox": (Permission.MANAGE_ROLE_MAILBOX, "GET"),
+    "accounts:members-role-mailbox-remove": (Permission.MANAGE_ROLE_MAILBOX, "POST"),
     "accounts:members-roles": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:api-key": (Permission.SEE_ACCOUNT, "GET"),
     "apikeys:first-steps-dismiss": (Permission.MANAGE_API_KEY, "POST"),
@@ -62,7 +62,7 @@ ACCOUNT_PAGES = {
 BUTTONS = {
     "accounts:invitation-send-again": "accounts:members",
     "accounts:invitation-withdraw": "accounts:members",
-    "accounts:role-mailbox-remove": "accounts:role-mailbox",
+    "accounts:members-role-mailbox-remove": "accounts:members-role-mailbox",
 }
 ALLAUTH = """
     account_change_password account_confirm_email account_confirm_login_code account_email
@@ -132,7 +132,7 @@ NAMED_ROWS: dict[str, Callable[[Account], Model]] = {
     "accounts:members-remove": lambda account: account.members.earliest("id"),
     "accounts:invitation-send-again": lambda account: account.invitations.get(),
     "accounts:invitation-withdraw": lambda account: account.invitations.get(),
-    "accounts:role-mailbox-remove": lambda account: account.role_mailboxes.get(),
+    "accounts:members-role-mailbox-remove": lambda account: account.role_mailboxes.get(),
     "accounts:access-request-dismiss": lambda account: AccessRequest.objects.get(member__account=account),
     "apikeys:connected-apps-disconnect": lambda account: account.connections.get(),
 }

@@ -122,7 +122,7 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
         *(path(f"accounts:members-{page}", busy, developer.pk) for page in ("role", "remove")),
         path("apikeys:connected-apps", busy),
         path("apikeys:connected-apps-disconnect", busy, busy.connections.get().pk),
-        *(path(f"accounts:{page}", busy) for page in ("members-roles", "role-mailbox", "settings")),
+        *(path(f"accounts:{page}", busy) for page in ("members-roles", "members-role-mailbox", "settings")),
     ]
 
     problems = [problem for address in addresses for problem in _problems(page, address)]
