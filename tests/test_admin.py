@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import invitations
-from accounts.models import Invitation, User
+from accounts import bounces, invitations
+from accounts.models import BouncedAddress, Invitation, User
 from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey
@@ -115,6 +115,8 @@ def everything() -> list[Model]:
     )
     CallFactory.create(account_id=key.account_id, credential_id=key.pk)
     ConnectionFactory.create(account=key.account)
+    kind = BouncedAddress.Kind.BOUNCED
+    bounces.note(email=admin_of(key).user.email, kind=kind, why="550 no such user", now=timezone.now())
     return [model._default_manager.latest("pk") for model in admin.site._registry]  # noqa: SLF001 -- whatever is registered
 
 

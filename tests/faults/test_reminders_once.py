@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -274,9 +274,9 @@ def test_three_beats_workers_that_die_and_an_emptied_broker_lose_and_double_noth
     assert len(set(message_ids(mail_server))) == len(everybody())
 
 
-def until(true: object) -> None:
+def until(true: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + 120
-    while not true():  # type: ignore[operator]
+    while not true():
         assert time.monotonic() < ends_at, "The jobs came to nothing."
         time.sleep(0.1)
 
