@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.urls import reverse
+from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +20,18 @@ SENTENCES: dict[str, Promise] = {
     Notice.Kind.APP_CONNECTED: _("%(who)s connected the app %(app)s."),
     Notice.Kind.APP_SCOPES_CHANGED: _("%(who)s changed what the connected app %(app)s may do."),
     Notice.Kind.APP_DISCONNECTED: _("%(who)s disconnected the app %(app)s."),
+    Notice.Kind.ROTATION_PLANNED: _("%(who)s planned to rotate the API key on %(when)s. Get ready."),
+    Notice.Kind.ROTATION_SOON: _("The API key will be rotated on %(when)s, as %(who)s planned. Be ready by then."),
+    Notice.Kind.ROTATION_RUN: _("The API key is rotated, as %(who)s planned. The new one ends in %(last4)s."),
+    Notice.Kind.PLAN_CANCELLED: _("%(who)s cancelled the rotation planned for %(when)s. The key stays as it is."),
+    Notice.Kind.PLAN_OVERTAKEN: _(
+        "The rotation planned for %(when)s is off: %(who)s was first. The prepared key (…%(last4)s) never counts."
+    ),
+    Notice.Kind.PLAN_DROPPED: _(
+        "The rotation planned for %(when)s does not run. The prepared key (…%(last4)s) never counts: see why."
+    ),
+    Notice.Kind.REMINDER_SNOOZED: _("%(who)s snoozed the reminder to rotate the API key until %(when)s: %(reason)s"),
+    Notice.Kind.HANDED_OVER: _("%(who)s handed the rotation of the API key over to you."),
     Notice.Kind.INVITED: _("%(who)s invites you to %(account_name)s. Look at the invitation."),
     Notice.Kind.MAIL_BOUNCED: _("Mails to %(email)s do not arrive."),
     Notice.Kind.ACCESS_REQUESTED: _("%(who)s asks for access to the API key."),
@@ -87,9 +101,10 @@ def told_of(*, kind: Notice.Kind, events: Collection[str]) -> dict[str, set[int]
     return found
 
 
-def is_over(*, account: Account, about: str, now: datetime) -> None:
-    """Nobody need read any more what was told about this."""
-    Notice.objects.unread().filter(account=account, about=about).update(read_at=now)
+def is_over(*, account: Account, about: str, now: datetime, kind: Notice.Kind | None = None) -> None:
+    """Nobody need read any more what was told about this; of one kind, if one is named."""
+    over = Notice.objects.unread().filter(account=account, about=about)
+    (over if kind is None else over.filter(kind=kind)).update(read_at=now)
 
 
 def mark_read(*, user: User, now: datetime, notice_id: int | None = None) -> None:
@@ -103,8 +118,16 @@ def _event(kind: Notice.Kind, event: str) -> str:
 
 
 def sentence(notice: Notice) -> str:
-    words: str = str(SENTENCES[notice.kind]) % notice.facts
+    words: str = str(SENTENCES[notice.kind]) % (notice.facts | _when(notice.facts))
     return words
+
+
+def _when(facts: dict[str, Any]) -> dict[str, str]:
+    """A fact of this name is an instant in ISO 8601; the reader's language and zone write it."""
+    if "when" not in facts:
+        return {}
+    at = timezone.localtime(datetime.fromisoformat(facts["when"]))
+    return {"when": formats.date_format(at, "LONG_DATETIME_FORMAT")}
 
 
 def page_of(notice: Notice) -> str:

@@ -7,4 +7,8 @@ class ApiKeysConfig(AppConfig):
     verbose_name = _("API keys")
 
     def ready(self) -> None:
-        from apikeys import checks, mails  # noqa: F401, PLC0415 -- register themselves, and need settings and models
+        from apikeys import (  # noqa: PLC0415 -- need settings and models
+            checks,  # noqa: F401 -- registers itself
+            mails,  # noqa: F401 -- likewise
+            rotation_mails,  # noqa: F401 -- likewise
+        )

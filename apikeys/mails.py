@@ -16,7 +16,7 @@ from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys.models import ApiKey, Connection
 from apikeys.models.api_key import ROTATE_AFTER
-from apikeys.operations import connections, reminders, word_of_changes
+from apikeys.operations import connections, handovers, reminders, word_of_changes
 from auditlog import usage
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -39,9 +39,9 @@ CONNECTIONS: dict[str, Promise] = {
 @outbox.composes(reminders.MAIL)
 def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """The reminder to rotate; not for who has left, nor about a key that is gone or that opens nothing now."""
-    key_id, cycle, whom = mail.about.split(":")
-    key = ApiKey.objects.active().filter(pk=key_id).select_related("account").first()
-    if key is None or key.account.state != Account.State.OPEN or reminders.cycle(key, now=now) != int(cycle):
+    key_id, turn, whom = mail.about.split(":")
+    key = ApiKey.objects.active().exclude(reminders.waits(now)).filter(pk=key_id).select_related("account").first()
+    if key is None or key.account.state != Account.State.OPEN or reminders.turn(key, now=now) != turn:
         return None
     account = key.account
     reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)
@@ -53,7 +53,7 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
         "%(account)s: rotate the API key, it is %(days)s days old",
         days,
     ) % {"account": names.in_subject(account), "days": days}
-    context = {"next_days": (int(cycle) + 1) * ROTATE_AFTER.days, **_about(key, now=now), **reader}
+    context = {"next_days": (reminders.cycle(key, now=now) + 1) * ROTATE_AFTER.days, **_about(key, now=now), **reader}
     # Who reads the mailbox most likely lives where the account does.
     with timezone.override(account.zone) if reader["to_mailbox"] else nullcontext():
         return letters.write(subject=subject, template="rotation_due", context=context, thread=_thread(key))
@@ -68,8 +68,16 @@ def _about(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "super_admins": account.super_admins(),
         "callers": callers[:CALLERS_NAMED],
         "more_callers": max(len(callers) - CALLERS_NAMED, 0),
-        "link": f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[account.slug])}",
+        "handover": handovers.of(key),
+        "link": _link("api-key", account),
+        "plan_link": _link("api-key-plan", account),
+        "hand_over_link": _link("api-key-hand-over", account),
+        "snooze_link": _link("api-key-snooze", account),
     }
+
+
+def _link(page: str, account: Account) -> str:
+    return f"{settings.SITE_ORIGIN}{reverse(f'apikeys:{page}', args=[account.slug])}"
 
 
 def _member(user_id: int, account: Account) -> dict[str, bool] | None:

@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from apikeys.operations import reminders
+from apikeys.operations import handovers, reminders, rotation_plans
 
 MAILS_A_SECOND = 10  # what every provider takes, and mail servers think nothing of
 
@@ -14,3 +14,10 @@ MAILS_A_SECOND = 10  # what every provider takes, and mail servers think nothing
 def remind(**_newer: Any) -> None:
     """Remind of keys that are due, by a notice and a mail; a second run finds everybody told."""
     reminders.remind(now=timezone.now(), mails_a_second=MAILS_A_SECOND)
+
+
+@shared_task
+def wake_plans(**_newer: Any) -> None:
+    """Run planned rotations whose time has come, and tell of them; a second run finds it done."""
+    rotation_plans.wake(now=timezone.now())
+    handovers.close_void(now=timezone.now())

@@ -139,7 +139,17 @@ def test_api_key_lives_from_create_to_deactivate() -> None:
 
     assert created == shown
     assert set(created) == {
-        *("account", "generation", "secret", "last4", "created_at", "created_by", "age_days", "rotate_by"),
+        *(
+            "account",
+            "generation",
+            "secret",
+            "last4",
+            "created_at",
+            "created_by",
+            "age_days",
+            "rotate_by",
+            "rotation_planned_for",
+        ),
         "last_used_at",
     }
     assert secrets.kind_of(created["secret"]) is secrets.Kind.API_KEY

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from django.test import override_settings
@@ -12,9 +13,10 @@ from accounts.models import Account
 from apikeys import secrets
 from apikeys.gate import direct
 from apikeys.gate.reasons import Reason
-from apikeys.operations import api_keys
+from apikeys.operations import api_keys, rotation_plans
 from auditlog.models import Call, DailyUsage, LastUse
 from tests.factories import NOW, ApiKeyFactory
+from tests.visitors import admin_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,17 +55,23 @@ def test_the_active_key_is_accepted() -> None:
     assert headers["X-Request-Id"] == str(decision.request_id)
 
 
-def test_malformed_unknown_rotated_and_deactivated_secrets_get_the_same_bytes() -> None:
+def test_malformed_unknown_prepared_rotated_and_deactivated_secrets_get_the_same_bytes() -> None:
     key = ApiKeyFactory.create()
     rotated = key.secret()
     issued = api_keys.rotate_api_key(account=key.account, generation=1, by=SHELL, now=NOW)
     other = ApiKeyFactory.create()
     deactivated = other.secret()
     api_keys.deactivate_api_key(account=other.account, generation=1, by=SHELL, now=NOW)
+    third = ApiKeyFactory.create()
+    plan = rotation_plans.plan_rotation(
+        account=third.account, generation=1, planned_for=NOW + timedelta(days=1), by=admin_of(third), now=NOW
+    )
+    prepared = plan.key(at=NOW).secret()
     unknown = secrets.generate(secrets.Kind.API_KEY)
     refresh = secrets.generate(secrets.Kind.REFRESH)
+    presented = (rotated, deactivated, prepared, unknown, refresh, "garbage")
 
-    decisions = [direct.decide(request(bearer(s))) for s in (rotated, deactivated, unknown, refresh, "garbage")]
+    decisions = [direct.decide(request(bearer(secret))) for secret in presented]
 
     assert direct.decide(request(bearer(issued.secret))).accepted
     bodies = {d.body.replace(str(d.request_id).encode(), b"") for d in decisions}
@@ -71,7 +79,7 @@ def test_malformed_unknown_rotated_and_deactivated_secrets_get_the_same_bytes() 
     assert {d.status for d in decisions} == {401}
     assert {dict(d.headers)["WWW-Authenticate"] for d in decisions} == {'Bearer error="invalid_token"'}
     assert [d.reason for d in decisions] == [
-        Reason.ROTATED, Reason.DEACTIVATED, Reason.UNKNOWN, Reason.WRONG_KIND, Reason.MALFORMED,
+        Reason.ROTATED, Reason.DEACTIVATED, Reason.PREPARED, Reason.UNKNOWN, Reason.WRONG_KIND, Reason.MALFORMED,
     ]  # fmt: skip
 
 

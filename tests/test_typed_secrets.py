@@ -7,10 +7,12 @@ from django.forms import Field
 from accounts import forms, passkeys
 from accounts.setup import SetUpForm
 from apikeys import secrets
+from apikeys.rotation_forms import SnoozeForm
 
 KEPT = {
     "why an account is suspended": forms.ReasonForm.base_fields["reason"],
     "why a member needs the key": forms.AccessRequestForm.base_fields["reason"],
+    "why a reminder is snoozed": SnoozeForm.base_fields["reason"],
     "whom a super admin invites": forms.InviteForm.base_fields["email"],
     "what a new person is called": forms.NewPersonForm.base_fields["name"],
     "what the first account is called": SetUpForm.base_fields["account_name"],

@@ -51,6 +51,13 @@ ACCOUNT_PAGES = {
     "apikeys:api-key-show": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-rotate": (Permission.MANAGE_API_KEY, "GET"),
     "apikeys:api-key-deactivate": (Permission.MANAGE_API_KEY, "GET"),
+    "apikeys:api-key-plan": (Permission.MANAGE_API_KEY, "GET"),
+    "apikeys:api-key-plan-show": (Permission.MANAGE_API_KEY, "POST"),
+    "apikeys:api-key-plan-cancel": (Permission.MANAGE_API_KEY, "POST"),
+    "apikeys:api-key-snooze": (Permission.MANAGE_API_KEY, "GET"),
+    "apikeys:api-key-snooze-end": (Permission.MANAGE_API_KEY, "POST"),
+    "apikeys:api-key-hand-over": (Permission.MANAGE_API_KEY, "GET"),
+    "apikeys:api-key-hand-over-end": (Permission.MANAGE_API_KEY, "POST"),
     "apikeys:api-key-previous": (Permission.SEE_CALLS, "GET"),
     "apikeys:connected-apps": (Permission.SEE_CONNECTED_APPS, "GET"),
     "apikeys:connected-apps-disconnect": (Permission.MANAGE_CONNECTED_APPS, "GET"),
@@ -63,6 +70,8 @@ BUTTONS = {
     "accounts:invitation-send-again": "accounts:members",
     "accounts:invitation-withdraw": "accounts:members",
     "accounts:members-role-mailbox-remove": "accounts:members-role-mailbox",
+    "apikeys:api-key-plan-show": "apikeys:api-key-plan",
+    "apikeys:api-key-plan-cancel": "apikeys:api-key-plan",
 }
 ALLAUTH = """
     account_change_password account_confirm_email account_confirm_login_code account_email

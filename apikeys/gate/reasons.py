@@ -17,6 +17,7 @@ class Reason(StrEnum):
     QUERY_NOT_ALLOWED = "query_not_allowed"
     # Judged by what the store says:
     UNKNOWN = "unknown"
+    PREPARED = "prepared"  # for a planned rotation: no key yet
     ROTATED = "rotated"
     DEACTIVATED = "deactivated"
     SUNSET = "sunset"  # API keys are past their announced end
@@ -39,6 +40,7 @@ STATUS = {
     Reason.WRONG_TRANSPORT: 401,
     Reason.QUERY_NOT_ALLOWED: 401,
     Reason.UNKNOWN: 401,
+    Reason.PREPARED: 401,
     Reason.ROTATED: 401,
     Reason.DEACTIVATED: 401,
     Reason.SUNSET: 401,

@@ -15,11 +15,12 @@ CONTENT_TYPE = "application/json"
 QUERY_DEPRECATION = ("Deprecation", "@1669766400")  # RFC 9745; keys in a query ended then with the dialect's author
 STORE_RETRY_SECONDS = 2
 # What the answer must not tell apart from a secret that belongs to nobody.
-SAME_FOR_ALL = frozenset({Reason.ROTATED, Reason.DEACTIVATED, Reason.SUNSET, Reason.BROWNOUT})
+SAME_FOR_ALL = frozenset({Reason.PREPARED, Reason.ROTATED, Reason.DEACTIVATED, Reason.SUNSET, Reason.BROWNOUT})
 _REQUEST_ID = "{request id}"  # stands in a body until it is sent
 
 _ENDED = frozenset({Reason.SUNSET, Reason.BROWNOUT})
-_WITHOUT_SUNSET = frozenset({Reason.UNKNOWN, Reason.ROTATED, Reason.DEACTIVATED})  # as malformed ones, to the byte
+# As malformed ones, to the byte.
+_WITHOUT_SUNSET = frozenset({Reason.UNKNOWN, Reason.PREPARED, Reason.ROTATED, Reason.DEACTIVATED})
 _INVALID = "The credential is not valid. Take the current API key from the portal, or ask a super admin of the account."
 _MESSAGES = {
     Reason.NO_CREDENTIAL: "This call carries no credential. Send the account's API key as `X-API-Key: <key>`, "

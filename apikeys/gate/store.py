@@ -25,7 +25,7 @@ class Credential:
     digest: bytes
     id: UUID
     kind: Kind
-    end: str  # how it ended: rotated, deactivated; empty: active
+    end: str  # how it ended: rotated, deactivated; or that it is only prepared; empty: active
     scopes: Scopes
     account_id: int
     account_number: int
@@ -48,6 +48,7 @@ class Read:
     said: float  # Unix seconds by the store's clock, read after that
 
 
+# What a planned rotation prepared is found for the call log alone: it counts once it is a key.
 _READ = """
     SELECT r.number, {in_recovery}, {unix_time},
            e.announced_at, e.authentication_ends_at, e.brownouts,
@@ -56,7 +57,10 @@ _READ = """
            a.id, a.number, a.slug, a.state, a.burst_limit, a.daily_limit, a.time_zone
     FROM (SELECT COALESCE(MAX(number), 0) AS number FROM accounts_revision) r
     LEFT JOIN apikeys_sunset e ON e.withdrawn_at IS NULL AND e.group_id IS NULL
-    LEFT JOIN apikeys_apikey k ON k.digest IN ({digests})
+    LEFT JOIN (
+        SELECT digest, id, "end", account_id FROM apikeys_apikey WHERE digest IN ({digests})
+        UNION ALL SELECT digest, id, 'prepared', account_id FROM apikeys_rotationplan WHERE digest IN ({digests})
+    ) k ON TRUE
     LEFT JOIN accounts_account a ON a.id = k.account_id
     LEFT JOIN accounts_groupedaccount g ON g.account_id = k.account_id
     LEFT JOIN apikeys_sunset s ON s.withdrawn_at IS NULL AND s.group_id = g.group_id
@@ -73,7 +77,7 @@ def read_credentials(store: BaseDatabaseWrapper, digests: Sequence[bytes]) -> Re
     asked = _READ.format(in_recovery=in_recovery(store), unix_time=unix_time(store), digests=marks)
     asked_at = boot_seconds()
     with store.cursor() as cursor:
-        cursor.execute(asked, digests)
+        cursor.execute(asked, [*digests, *digests])
         rows = cursor.fetchall()
     revision, following, said = rows[0][:3]
     if following:

@@ -3,6 +3,8 @@
 from apikeys.models.api_key import ApiKey
 from apikeys.models.connected_app import ConnectedApp
 from apikeys.models.connection import Connection
+from apikeys.models.rotation_care import Handover, Snooze
+from apikeys.models.rotation_plan import RotationPlan
 from apikeys.models.sunset import Sunset
 
-__all__ = ["ApiKey", "ConnectedApp", "Connection", "Sunset"]
+__all__ = ["ApiKey", "ConnectedApp", "Connection", "Handover", "RotationPlan", "Snooze", "Sunset"]

@@ -15,7 +15,7 @@ from accounts.actors import By, as_member
 from accounts.models import Account, Notice
 from apikeys import secrets
 from apikeys.models import ApiKey, Sunset
-from apikeys.operations import word_of_changes
+from apikeys.operations import key_ends, word_of_changes
 from apikeys.operations.attempts import (
     KeyNotCurrentError,
     MayNotError,
@@ -118,8 +118,9 @@ def rotate_api_key(*, account: Account, generation: int | None, by: By, now: dat
         old.deactivate(at=now, by=as_member(by), end=ApiKey.End.ROTATED)
         issued = _issue(account=account, by=by, now=now)
         entry = journal.record(Action.API_KEY_ROTATED, of=account, by=by, target=issued.key, at=now, replaced=old.last4)
-        notices.is_over(account=account, about=str(old.id), now=now)
-        _tell(Notice.Kind.KEY_ROTATED, entry, issued.key, people=old.people_concerned(), by=by, now=now)
+        people = old.people_concerned()
+        key_ends.close(old, people=people, by=by, now=now)
+        _tell(Notice.Kind.KEY_ROTATED, entry, issued.key, people=people, by=by, now=now)
         revisions.take(account=account, now=now)
     settle(old)
     return issued
@@ -138,22 +139,23 @@ def deactivate_api_key(*, account: Account, generation: int | None, by: By, now:
         key = current_key(account, generation)
         key.deactivate(at=now, by=as_member(by), end=ApiKey.End.DEACTIVATED)
         entry = journal.record(Action.API_KEY_DEACTIVATED, of=account, by=by, target=key, at=now)
-        notices.is_over(account=account, about=str(key.id), now=now)
-        _tell(Notice.Kind.KEY_DEACTIVATED, entry, key, people=key.people_concerned(), by=by, now=now)
+        people = key.people_concerned()
+        key_ends.close(key, people=people, by=by, now=now)
+        _tell(Notice.Kind.KEY_DEACTIVATED, entry, key, people=people, by=by, now=now)
         revisions.take(account=account, now=now)
     settle(key)
     return key
 
 
-def settle(ended: ApiKey) -> datetime:
-    """Wait until no gate can still accept an ended key, and note when that was; to be called after the commit.
+def settle(*ended: ApiKey) -> datetime:
+    """Wait until no gate can still accept these ended keys, and note when that was; to be called after the commit.
 
     Whoever finds the note missing, because the process that ended the key died while it waited, may call this too.
     """
     revisions.settle()
     # `now` of the operation is from before it held the lock: only the clock after the wait is late enough.
-    ended.settled_at = settled_at = timezone.now()
-    ApiKey.objects.filter(pk=ended.pk, settled_at=None).update(settled_at=settled_at)
+    settled_at = timezone.now()
+    ApiKey.objects.filter(pk__in=[key.pk for key in ended], settled_at=None).update(settled_at=settled_at)
     return settled_at
 
 

@@ -1,5 +1,7 @@
 """Reminding of a key that is due: a notice and a mail, once per person, key and 180 days of its age (G6).
 
+Once a snooze is over, the reminder comes once more: which snooze that was belongs to what makes two reminders the same.
+
 The account's role mailbox gets the mail as well. However many accounts there are, some hundreds are looked at together,
 first without a lock; then, where somebody was not told yet, once more with the accounts locked, so that a rotation of
 this moment is either seen here or takes back what is told here.
@@ -9,14 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts import bounces, notices, outbox
 from accounts.models import Account, Member, Notice, OutgoingMail, RoleMailbox
 from accounts.permissions import Role
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, RotationPlan, Snooze
 from apikeys.models.api_key import ROTATE_AFTER, ApiKeyQuerySet
 
 MAIL = "apikeys.rotation_due"
@@ -55,8 +58,38 @@ def cycle(key: ApiKey, *, now: datetime) -> int:
     return key.age(now=now) // ROTATE_AFTER
 
 
-def _event(key: ApiKey, *, now: datetime) -> str:
-    return f"{key.id}:{cycle(key, now=now)}"
+def turn(key: ApiKey, *, now: datetime) -> str:
+    """Which of a key's reminders is due: the one of its 180 days or, once that was snoozed in them, of the last snooze.
+
+    That none is in force is for the caller to know.
+    """
+    return _turn(key, _last_snoozes([key], now=now).get(key.id), now=now)
+
+
+def waits(now: datetime) -> Q:
+    """Keys of which nobody is reminded: that is snoozed, or a rotation is planned, of which people were told."""
+    snoozed = Snooze.objects.in_force(now=now).filter(key=OuterRef("pk"))
+    planned = RotationPlan.objects.open().filter(replaces=OuterRef("pk"))
+    return Q(Exists(snoozed)) | Q(Exists(planned))
+
+
+def _turn(key: ApiKey, snooze: Snooze | None, *, now: datetime) -> str:
+    present = cycle(key, now=now)
+    if snooze is None or cycle(key, now=snooze.until) < present:
+        return str(present)
+    return f"{present}.{snooze.number}"
+
+
+def _last_snoozes(keys: list[ApiKey], *, now: datetime) -> dict[UUID, Snooze]:
+    """The newest snooze of each that is over, by the key's id."""
+    over = Snooze.objects.filter(key__in=keys, until__lte=now).order_by("number")
+    return {snooze.key_id: snooze for snooze in over}
+
+
+def _events(keys: list[ApiKey], *, now: datetime) -> dict[int, str]:
+    """What people are told of, by the keys' accounts."""
+    snoozes = _last_snoozes(keys, now=now)
+    return {key.account_id: f"{key.id}:{_turn(key, snoozes.get(key.id), now=now)}" for key in keys}
 
 
 def _accounts_due(*, now: datetime) -> Iterator[list[int]]:
@@ -85,7 +118,7 @@ def next_old(*, now: datetime, after: ApiKey | None) -> ApiKeyQuerySet:
 def old(*, now: datetime) -> ApiKeyQuerySet:
     """Keys of at least 180 days, of accounts that are open."""
     due = ApiKey.objects.active().filter(created_at__lte=now - ROTATE_AFTER, account__state=Account.State.OPEN)
-    return due.select_related("account", "created_by")
+    return due.exclude(waits(now)).select_related("account", "created_by")
 
 
 @transaction.atomic
@@ -125,7 +158,7 @@ def _mails(one: Untold) -> list[outbox.Owed]:
 
 def _untold(keys: list[ApiKey], *, now: datetime) -> list[Untold]:
     """Of these keys those of which somebody was not told yet in their present 180 days."""
-    events = {key.account_id: _event(key, now=now) for key in keys}
+    events = _events(keys, now=now)
     told = notices.told_of(kind=Notice.Kind.KEY_OLD, events=list(events.values()))
     mailed = _mailboxes_told(list(events.values()))
     concerned, mailboxes = _concerned(keys), _mailboxes(events)

@@ -1,25 +1,23 @@
 """The page of the account API key, and the four things that super admins do there."""
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.guards import only_posted, recently_authenticated, requires, wants_page
+from accounts.guards import only_posted, recently_authenticated, requires
 from accounts.models import Member
 from accounts.permissions import Permission
 from accounts.sealing import UnsealError
 from apikeys.forms import DeactivateForm, PreviousForm, RotateForm
 from apikeys.operations import api_keys
-from apikeys.views import key_pages
+from apikeys.views import key_pages, plan_pages, showing
 from auditlog.actions import Action
 from auditlog.polling import polled
 
-HIDE_AFTER_SECONDS = 60
 PAGE = "apikeys:api-key"  # also where those addresses lead that take only POST
 
 
@@ -27,7 +25,11 @@ PAGE = "apikeys:api-key"  # also where those addresses lead that take only POST
 @never_cache
 @require_safe
 def page(request: HttpRequest, member: Member) -> HttpResponse:
-    return render(request, "apikeys/api_key/page.html", key_pages.of_key(member, now=timezone.now()))
+    now = timezone.now()
+    context = key_pages.of_key(member, now=now)
+    if context["key"] is not None:
+        context |= plan_pages.around_the_key(member, context["key"], now=now)
+    return render(request, "apikeys/api_key/page.html", context)
 
 
 @requires(Permission.MANAGE_API_KEY, come_back_to=PAGE)
@@ -60,12 +62,7 @@ def show(request: HttpRequest, member: Member) -> HttpResponse:
         issued = api_keys.show_api_key(account=member.account, by=member, now=timezone.now())
     except (api_keys.RefusedError, UnsealError) as refusal:
         return _not_shown(request, member, refusal)
-    if not wants_page(request):
-        return JsonResponse({"secret": issued.secret, "hide_after": HIDE_AFTER_SECONDS})
-    context = {"member": member, "key": issued.key, "secret": issued.secret, "seconds": HIDE_AFTER_SECONDS}
-    response = render(request, "apikeys/api_key/secret.html", context)
-    response["Refresh"] = f"{HIDE_AFTER_SECONDS};url={reverse(PAGE, args=[member.account.slug])}"
-    return response
+    return showing.answer(request, member, issued, back_to=PAGE)
 
 
 def _not_shown(request: HttpRequest, member: Member, refusal: Exception) -> HttpResponse:
@@ -75,10 +72,7 @@ def _not_shown(request: HttpRequest, member: Member, refusal: Exception) -> Http
         reason = _("This account has no active API key any more. Reload the page.")
     else:
         reason = str(refusal)
-    if not wants_page(request):
-        return JsonResponse({"message": reason}, status=409)
-    messages.error(request, reason)
-    return redirect(PAGE, member.account.slug)
+    return showing.refusal(request, member, reason, back_to=PAGE)
 
 
 @requires(Permission.MANAGE_API_KEY, attempt=Action.API_KEY_ROTATED)

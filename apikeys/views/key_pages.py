@@ -52,7 +52,7 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
         "requests": _requests(member) if manages else [],
         "first_steps": first_steps.of(member, has_had_a_key=newest is not None),
         "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
-        "mask": _mask(),
+        "mask": mask(),
     }
 
 
@@ -65,6 +65,7 @@ def before_the_end(member: Member, key: ApiKey, *, form: forms.Form, now: dateti
         "form": form,
         "callers": usage.callers(key.id, account_id=member.account_id, now=now),
         "connected": connected,
+        "plan": member.account.rotation_plans.open().select_related("planned_by__user").first(),
         "now": now,
     }
 
@@ -83,7 +84,7 @@ def after_the_end(member: Member, key: ApiKey, *, now: datetime) -> dict[str, An
         "member": member,
         "key": key,
         "active": active,
-        "mask": _mask(),
+        "mask": mask(),
         "callers": presenting,
         "proof": _prove(key, now=now),
         "now": now,
@@ -96,7 +97,7 @@ def _requests(member: Member) -> list[AccessRequest]:
     return list(theirs.select_related("member__user").order_by("asked_at"))
 
 
-def _mask() -> str:
+def mask() -> str:
     """What stands before the last four characters of a secret that is not shown."""
     return f"{settings.SECRET_PREFIX}_" + "•" * 12
 

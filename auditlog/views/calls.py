@@ -27,12 +27,16 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
     now = timezone.now()
     calls = usage.calls_of(member.account_id, now=now)
     keys = {key.id: key for key in member.account.api_keys.order_by("-generation")}
+    # What a planned rotation has prepared is presented, and refused, under the id that its key will have.
+    prepared = {plan.id: plan for plan in member.account.rotation_plans.open()}
     try:
-        narrowed = CallFilter(request, calls, credentials=[_choice(key) for key in keys.values()])
+        credentials = [*map(_choice, keys.values()), *map(_prepared_choice, prepared.values())]
+        narrowed = CallFilter(request, calls, credentials=credentials)
         page = page_of(narrowed.rows(), request.GET.get("cursor", ""))
     except (BadFilterError, CursorError) as refusal:
         return render(request, "auditlog/bad_filter.html", {"member": member, "refusal": refusal}, status=400)
-    rows = [(call, keys.get(call.credential_id), why_refused(call.reason)) for call in page.rows]
+    known = keys | prepared
+    rows = [(call, known.get(call.credential_id), why_refused(call.reason)) for call in page.rows]
     first = not request.GET.get("cursor")
     since = narrowed.form.cleaned_data["since"]
     context = {
@@ -54,3 +58,7 @@ def _choice(key: Any) -> tuple[str, str]:
     """What the filter offers for an API key, whose model this package does not know."""
     name = _("Key …%(last4)s") % {"last4": key.last4}
     return str(key.id), f"{name} ({key.get_end_display()})" if key.end else name
+
+
+def _prepared_choice(plan: Any) -> tuple[str, str]:
+    return str(plan.id), _("Prepared key …%(last4)s") % {"last4": plan.last4}

@@ -20,8 +20,8 @@ from accounts.actors import SHELL
 from accounts.models import Account, BouncedAddress, Member, User
 from accounts.permissions import Role
 from accounts.tasks import send_mails
-from apikeys.models import ApiKey
-from apikeys.operations import api_keys, connected_apps
+from apikeys.models import ApiKey, RotationPlan
+from apikeys.operations import api_keys, connected_apps, handovers, rotation_plans, snoozes
 from apikeys.operations.reminders import remind
 from auditlog.models import AuditEntry
 from tests.browser.conftest import Visitors
@@ -145,6 +145,40 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
     ]
 
     problems = [problem for person, address in asked for problem in _problems(visitors.page(person), address)]
+
+    assert not problems
+
+
+def test_the_pages_of_a_rotation_that_is_put_off_and_planned(visitors: Visitors, busy: Account) -> None:
+    """Empty, filled in wrongly, and with all that can be agreed on before a rotation."""
+    admin, now = busy.super_admins().get(), timezone.now()
+    page = visitors.page(admin)
+    forms = [path(f"apikeys:api-key-{name}", busy) for name in ("plan", "snooze", "hand-over")]
+    problems = [problem for address in forms for problem in _problems(page, address)]
+
+    page.goto(forms[0])
+    page.locator("form.panel").evaluate("form => form.noValidate = true")
+    page.get_by_label("When").fill("2020-01-05T02:00")
+    page.get_by_role("button", name="Prepare the key and plan").click()
+    page.get_by_text("Choose a time that lies ahead").wait_for()
+    problems += [problem for theme in THEMES for problem in _violations(page, theme)]
+
+    heir = SuperAdminFactory.create(account=busy, user__email=f"heir@{'very-' * 9}long.example", user__name=LONG_NAME)
+    snoozes.snooze(account=busy, generation=2, days=30, reason="x" * 200, by=admin, now=now)
+    handovers.hand_over(account=busy, generation=2, to=heir, by=admin, now=now)
+    plan = rotation_plans.plan_rotation(account=busy, generation=2, planned_for=now + 9 * DAY, by=heir, now=now)
+    early = {"account_id": busy.pk, "credential_id": plan.id, "status": 401, "reason": "prepared"}
+    CallFactory.create(**early, agent="A" * 64)
+    key_page = path("apikeys:api-key", busy)
+    told = [key_page, forms[0], forms[2], *(path(f"apikeys:api-key-{name}", busy) for name in ("rotate", "deactivate"))]
+    problems += [problem for address in told for problem in _problems(page, address)]
+    problems += _problems(visitors.page(busy.members.get(role=Role.AUDITOR)), key_page)
+
+    RotationPlan.objects.update(planned_for=now - DAY)
+    problems += _problems(page, forms[0])  # late
+    heir.leave(at=now)
+    rotation_plans.wake(now=now)
+    problems += [problem for address in (key_page, forms[0]) for problem in _problems(page, address)]  # did not run
 
     assert not problems
 

@@ -11,7 +11,7 @@ from accounts.actors import SHELL
 from accounts.models import Account
 from accounts.sealing import UnsealError
 from accounts.shell import account_named
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, RotationPlan
 from apikeys.operations import api_keys
 from auditlog.models import LastUse
 from keyportal.shell import OperatorCommand
@@ -27,6 +27,7 @@ class Command(OperatorCommand):
 
     def handle(self, *, verb: str, account: str, json: bool, **_: Any) -> None:
         its, now = account_named(account), timezone.now()
+        plan = its.rotation_plans.open().first()
         try:
             issued = _ACTS[verb](its, now)
         except (api_keys.RefusedError, UnsealError) as error:
@@ -36,6 +37,15 @@ class Command(OperatorCommand):
             self.say(facts_about(issued, now=now), sentence, as_json=json)
         else:
             self.say(facts_about(issued.key, now=now) | {"secret": issued.secret}, issued.secret, as_json=json)
+        if plan is not None:
+            self._say_if_off(plan)
+
+    def _say_if_off(self, plan: RotationPlan) -> None:
+        """Beside the answer, whose form scripts know: what was called off along with it."""
+        plan.refresh_from_db()
+        if plan.end in {RotationPlan.End.ROTATED, RotationPlan.End.DEACTIVATED}:
+            when = f"{plan.planned_for:%Y-%m-%d %H:%M} UTC"
+            self.stderr.write(f"The rotation planned for {when} is off: its prepared key (…{plan.last4}) never counts.")
 
 
 def _create(account: Account, now: datetime) -> api_keys.IssuedKey:
@@ -72,5 +82,6 @@ def facts_about(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "created_by": key.created_by.user.email if key.created_by else SHELL.actor.name,
         "age_days": key.age(now=now).days,
         "rotate_by": key.rotate_by,
+        "rotation_planned_for": key.account.rotation_plans.open().values_list("planned_for", flat=True).first(),
         "last_used_at": LastUse.objects.filter(credential_id=key.pk).values_list("at", flat=True).first(),
     }
