@@ -1,5 +1,7 @@
 """What mails about planned and handed-over rotations say. Each is written when its turn comes, from what is then so."""
 
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +10,8 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
-from accounts import letters, names, outbox
-from accounts.models import Account, Member, OutgoingMail
+from accounts import letters, names, outbox, role_mailboxes
+from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys.models import Handover, RotationPlan
 from apikeys.operations import handovers, key_ends, rotation_plans, word_of_changes
@@ -35,40 +37,43 @@ def rotation_soon(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
 
 
 def _before(mail: OutgoingMail, subject: str, template: str, *, now: datetime) -> letters.Letter | None:
-    plan, member = _plan_and_reader(mail)
-    if member is None or plan.end:
+    plan, reader = _plan_and_reader(mail)
+    if reader is None or plan.end:
         return None
     callers = usage.callers(plan.replaces_id, account_id=plan.account_id, now=now)
-    context = _about(plan, member) | {
+    context = _about(plan, reader) | {
         "callers": callers[:CALLERS_NAMED],
         "more_callers": max(len(callers) - CALLERS_NAMED, 0),
-        "link": _link("api-key-plan" if member.may(Permission.MANAGE_API_KEY) else "api-key", plan.account),
+        "link": _link("api-key-plan" if reader.may_rotate else "api-key", plan.account),
     }
-    subject %= {"account": names.in_subject(plan.account), "when": _when(plan.planned_for)}
-    return letters.write(subject=subject, template=template, context=context, thread=_thread(plan.account))
+    with reader.zone():
+        subject %= {"account": names.in_subject(plan.account), "when": _when(plan.planned_for)}
+        return letters.write(subject=subject, template=template, context=context, thread=_thread(plan.account))
 
 
 @outbox.composes(rotation_plans.RUN_MAIL)
 def rotation_run(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """That a plan has run, and who may still have to change over."""
-    plan, member = _plan_and_reader(mail)
-    if member is None:
+    plan, reader = _plan_and_reader(mail)
+    if reader is None:
         return None
-    link = _link("api-key-previous" if member.may(Permission.SEE_CALLS) else "api-key", plan.account)
+    link = _link("api-key-previous" if reader.sees_calls else "api-key", plan.account)
     subject = _("%(account)s: the API key is rotated, as planned") % {"account": names.in_subject(plan.account)}
-    context = _about(plan, member) | {"link": link}
-    return letters.write(subject=subject, template="rotation_run", context=context, thread=_thread(plan.account))
+    context = _about(plan, reader) | {"link": link}
+    with reader.zone():
+        return letters.write(subject=subject, template="rotation_run", context=context, thread=_thread(plan.account))
 
 
 @outbox.composes(key_ends.PLAN_ENDED_MAIL)
 def plan_ended(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """That a planned rotation does not happen, and why."""
-    plan, member = _plan_and_reader(mail)
-    if member is None:
+    plan, reader = _plan_and_reader(mail)
+    if reader is None:
         return None
     subject = _("%(account)s: the planned rotation of the API key is off") % {"account": names.in_subject(plan.account)}
-    context = _about(plan, member) | {"link": _link("api-key", plan.account)}
-    return letters.write(subject=subject, template="plan_ended", context=context, thread=_thread(plan.account))
+    context = _about(plan, reader) | {"link": _link("api-key", plan.account)}
+    with reader.zone():
+        return letters.write(subject=subject, template="plan_ended", context=context, thread=_thread(plan.account))
 
 
 @outbox.composes(word_of_changes.PREPARED_MAIL)
@@ -110,21 +115,44 @@ def rotation_handed_over(mail: OutgoingMail, now: datetime) -> letters.Letter | 
     return letters.write(subject=subject, template="rotation_handed_over", context=context, thread=_thread(account))
 
 
-def _plan_and_reader(mail: OutgoingMail) -> tuple[RotationPlan, Member | None]:
-    """The plan that the mail is about; whom it goes to, unless they have left."""
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a mail about a plan depends on in whom it goes to."""
+
+    account: Account
+    may_rotate: bool
+    sees_calls: bool
+    to_mailbox: bool = False
+
+    def zone(self) -> AbstractContextManager[None]:
+        """Who reads the mailbox most likely lives where the account does."""
+        return timezone.override(self.account.zone) if self.to_mailbox else nullcontext()
+
+
+def _plan_and_reader(mail: OutgoingMail) -> tuple[RotationPlan, Reader | None]:
+    """The plan that the mail is about; whom it goes to, unless they have left or the mailbox is another by now."""
     plan_id, user_id = mail.about.split(":")
     plan = RotationPlan.objects.select_related("account", "replaces", "planned_by__user", "ended_by__user").get(
         pk=plan_id
     )
-    return plan, plan.account.members.active().filter(user_id=user_id).first()
+    account = plan.account
+    if user_id == key_ends.MAILBOX:
+        named = role_mailboxes.confirmed(account) == mail.to
+        return plan, Reader(account, may_rotate=True, sees_calls=True, to_mailbox=True) if named else None
+    member = account.members.active().filter(user_id=user_id).first()
+    if member is None:
+        return plan, None
+    may_rotate, sees_calls = member.may(Permission.MANAGE_API_KEY), member.may(Permission.SEE_CALLS)
+    return plan, Reader(account, may_rotate=may_rotate, sees_calls=sees_calls)
 
 
-def _about(plan: RotationPlan, member: Member) -> dict[str, Any]:
+def _about(plan: RotationPlan, reader: Reader) -> dict[str, Any]:
     return {
         "plan": plan,
         "account": plan.account,
         "old": plan.replaces,
-        "may_rotate": member.may(Permission.MANAGE_API_KEY),
+        "may_rotate": reader.may_rotate,
+        "to_mailbox": reader.to_mailbox,
         "super_admins": plan.account.super_admins(),
     }
 

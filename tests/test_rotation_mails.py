@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import operations, sending
+from accounts import operations, role_mailboxes, sending
 from accounts.actors import SHELL
 from accounts.models import Member, User
 from accounts.permissions import Role
@@ -139,6 +139,25 @@ def test_a_plan_that_is_off_says_why_and_what_becomes_of_what_was_prepared(
     text = str(off["grace@acme.example"].body)
     assert said in text
     assert f"The prepared key, which ends in {plan.last4}, is destroyed and will never open anything." in text
+
+
+def test_the_role_mailbox_reads_of_a_plan_in_the_accounts_zone_and_nothing_once_it_is_another(key: ApiKey) -> None:
+    now, account = timezone.now(), key.account
+    account.time_zone = "Asia/Kathmandu"
+    account.save()
+    crew = role_mailboxes.name(account=account, email="crew@acme.example", by=admin_of(key), now=now)
+    role_mailboxes.confirm(mailbox=crew, user=None, now=now)
+    at = (now + 6 * DAY).replace(hour=1, minute=30, second=0, microsecond=0)
+    plan = rotation_plans.plan_rotation(account=account, generation=1, planned_for=at, by=admin_of(key), now=now)
+
+    planned = sent()["crew@acme.example"]
+    role_mailboxes.remove(mailbox=crew, by=admin_of(key), now=now)
+    rotation_plans.wake(now=at)
+
+    assert "7:15 AM +0545" in planned.subject
+    assert "Super admins can show the prepared key on its page" in str(planned.body)
+    assert "This mailbox gets what concerns rotating the API key of Acme" in str(planned.body)
+    assert set(sent(plan.planned_for + DAY)) == {"ada@acme.example", "grace@acme.example"}
 
 
 def test_what_was_announced_is_not_sent_once_the_plan_is_off(plan: RotationPlan) -> None:

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from accounts import notices, outbox
+from accounts import notices, outbox, role_mailboxes
 from accounts.actors import By, as_member
 from accounts.models import Notice, User
 from apikeys.models import ApiKey, RotationPlan
 
 PLAN_ENDED_MAIL = "apikeys.plan_ended"
+MAILBOX = "mailbox"  # in the place of a person's id, in what a mail is about
 
 _NOTICES = {
     RotationPlan.End.CANCELLED: Notice.Kind.PLAN_CANCELLED,
@@ -50,6 +51,11 @@ def call_off(plan: RotationPlan, end: RotationPlan.End, *, people: set[int], by:
 
 
 def owe(kind: str, plan: RotationPlan, *, people: set[int], now: datetime) -> None:
-    """Owe each of these users a mail of this kind about a plan."""
+    """Owe a mail of this kind about a plan to each of these users and, as reminders go there, to the role mailbox."""
+    addresses = set()
     for user in User.objects.filter(pk__in=people, is_active=True):
         outbox.add(kind, about=f"{plan.id}:{user.pk}", to=user.email, now=now)
+        addresses.add(user.email)
+    mailbox = role_mailboxes.confirmed(plan.account)
+    if mailbox is not None and mailbox not in addresses:
+        outbox.add(kind, about=f"{plan.id}:{MAILBOX}", to=mailbox, now=now)
