@@ -116,7 +116,7 @@ def next_old(*, now: datetime, after: ApiKey | None) -> ApiKeyQuerySet:
 
 
 def old(*, now: datetime) -> ApiKeyQuerySet:
-    """Keys of at least 180 days, of accounts that are open."""
+    """Keys of at least 180 days of which people are to be reminded, of accounts that are open."""
     due = ApiKey.objects.active().filter(created_at__lte=now - ROTATE_AFTER, account__state=Account.State.OPEN)
     return due.exclude(waits(now)).select_related("account", "created_by")
 

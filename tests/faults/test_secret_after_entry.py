@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from accounts.actors import SHELL
 from accounts.models import Account
-from apikeys.operations import api_keys
+from apikeys.operations import api_keys, rotation_plans
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.factories import AccountFactory, ApiKeyFactory
@@ -28,7 +29,7 @@ from django.utils import timezone
 from accounts.actors import SHELL
 from accounts.models import Account
 from apikeys.models import ApiKey
-from apikeys.operations import api_keys
+from apikeys.operations import api_keys, rotation_plans
 
 verb, step, order = sys.argv[1:]
 commit = BaseDatabaseWrapper._commit
@@ -51,11 +52,18 @@ if verb == "create":
     issued = api_keys.create_api_key(**whose)
 elif verb == "rotate":
     issued = api_keys.rotate_api_key(generation=1, **whose)
+elif verb == "show prepared":
+    issued = rotation_plans.show_prepared_key(**whose)
 else:
     issued = api_keys.show_api_key(**whose)
 print(issued.secret, flush=True)
 """
-ENTRY = {"create": Action.API_KEY_CREATED, "rotate": Action.API_KEY_ROTATED, "show": Action.API_KEY_VIEWED}
+ENTRY = {
+    "create": Action.API_KEY_CREATED,
+    "rotate": Action.API_KEY_ROTATED,
+    "show": Action.API_KEY_VIEWED,
+    "show prepared": Action.PREPARED_KEY_VIEWED,
+}
 STEPS = ["dies before commit", "disk fails at commit", "dies after commit", "nothing happens"]
 
 
@@ -86,7 +94,11 @@ def received_and_written_down(verb: str, step: str, order: str) -> tuple[int, in
 @pytest.mark.parametrize("verb", ENTRY)
 @pytest.mark.parametrize("step", STEPS)
 def test_whoever_received_a_secret_is_in_the_log(verb: str, step: str) -> None:
-    an_account(with_a_key=verb != "create")
+    account = an_account(with_a_key=verb != "create")
+    if verb == "show prepared":
+        now, admin = timezone.now(), account.super_admins().get()
+        at = now + timedelta(days=1)
+        rotation_plans.plan_rotation(account=account, generation=1, planned_for=at, by=admin, now=now)
 
     received, written_down = received_and_written_down(verb, step, "entry before secret")
 
