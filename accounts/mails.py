@@ -91,5 +91,5 @@ def nobody_reached(mail: OutgoingMail, now: datetime) -> letters.Letter | None: 
 
 def _zone_for(address: str, *, account: Account) -> AbstractContextManager[None]:
     """Who is known has chosen a time zone; who is not most likely lives in that of the account."""
-    known = User.objects.filter(email__iexact=address).exists()
+    known = User.objects.with_address(address).exists()
     return nullcontext() if known else timezone.override(account.zone)

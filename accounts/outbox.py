@@ -69,5 +69,5 @@ def compose(mail: OutgoingMail, *, now: datetime) -> letters.Letter | None:
 
 def _as_the_recipient_reads(address: str) -> AbstractContextManager[None]:
     """In the language and zone of whoever has the address; to whom the portal does not know, in its first language."""
-    person = User.objects.filter(email__iexact=address).first()
+    person = User.objects.with_address(address).first()
     return readers.written_for(person) if person else translation.override(settings.LANGUAGE_CODE)

@@ -52,7 +52,7 @@ def confirm_address(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
 def new_address(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # noqa: ARG001 -- a composer's signature
     """The link to the address that somebody wants to sign in with; none where somebody signs in with it already."""
     user = _person(mail)
-    if user is None or User.objects.filter(email__iexact=mail.to).exists():
+    if user is None or User.objects.with_address(mail.to).exists():
         return None
     context = {"user": user, "email": mail.to, "link": proofs_by_mail.new_address_link(user, mail.to)}
     with readers.written_for(user):

@@ -8,6 +8,8 @@ import pytest
 from django.core import mail as mailbox
 from django.core.mail import EmailMultiAlternatives
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts import operations
 from accounts.actors import SHELL
@@ -131,6 +133,14 @@ def test_the_mail_holds_no_secret_and_is_a_message_of_rfc_5322(key: ApiKey) -> N
     assert key.secret().encode() not in raw
     assert parsed["Subject"].strip().startswith("Ä & Söhne 🔑")
     assert parsed["Auto-Submitted"] == "auto-generated"
+
+
+def test_no_step_looks_a_person_up_by_what_no_index_serves(key: ApiKey) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        remind()
+
+    by_case = [query["sql"] for query in asked if "UPPER(" in query["sql"] or " LIKE " in query["sql"]]
+    assert not by_case, "Among a million people this reads all of them, for each mail."
 
 
 def test_every_due_key_is_found_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,13 +30,17 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def with_address(self, email: str) -> models.QuerySet["User"]:
+        """Who signs in with the address, whatever its case: found by the index, since all are kept in small letters."""
+        return self.filter(email=self.normalize_email(email))
+
     def find_or_make(self, email: str) -> "User":
         """The person with this address; if there is none, a new one, who chooses a password by "forgot password".
 
         :raises ValidationError: for what is not an e-mail address.
         """
         has_nul = "\0" in email  # which PostgreSQL cannot be asked for
-        known = None if has_nul else self.filter(email__iexact=email.strip()).first()
+        known = None if has_nul else self.with_address(email.strip()).first()
         return known if known is not None else self._make_without_password(email)
 
     def _make_without_password(self, email: str) -> "User":
@@ -58,7 +62,7 @@ class UserManager(BaseUserManager["User"]):
         return self.filter(is_staff=True, is_active=True).order_by("email")
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        return self.with_address(username or "").get()
 
 
 class User(AbstractBaseUser, PermissionsMixin):

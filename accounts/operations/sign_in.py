@@ -95,7 +95,7 @@ def note_failed_sign_in(*, email: str, reason: str, now: datetime) -> None:
 
     Such an address is not kept. Who mistook the field typed a password into it.
     """
-    user = User.objects.filter(email__iexact=email).first()
+    user = User.objects.with_address(email).first()
     if user is not None:
         note(Action.SIGN_IN_FAILED, user=user, now=now, outcome=Outcome.REFUSED, reason=reason)
     else:
