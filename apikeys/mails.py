@@ -40,8 +40,8 @@ CONNECTIONS: dict[str, Promise] = {
 def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     """The reminder to rotate; not for who has left, nor about a key that is gone or that opens nothing now."""
     key_id, turn, whom = mail.about.split(":")
-    key = ApiKey.objects.active().exclude(reminders.waits(now)).filter(pk=key_id).select_related("account").first()
-    if key is None or key.account.state != Account.State.OPEN or reminders.turn(key, now=now) != turn:
+    key = reminders.old(now=now).filter(pk=key_id).first()
+    if key is None or reminders.turn(key, now=now) != turn:
         return None
     account = key.account
     reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)

@@ -17,7 +17,15 @@ from accounts.models import Account
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys, reminders
-from tests.factories import NOW, ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory
+from tests.factories import (
+    NOW,
+    ApiKeyFactory,
+    CallFactory,
+    GroupedAccountFactory,
+    MemberFactory,
+    SunsetFactory,
+    SuperAdminFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -90,6 +98,33 @@ def test_what_happens_between_the_scan_and_the_sending_stops_the_mail(key: ApiKe
     about_rotation = [mail for mail in remind() if "days old" in str(mail.subject)]
 
     assert receivers(about_rotation) == (["grace@acme.example"] if what == "leave" else [])
+
+
+@pytest.mark.parametrize(
+    ("grouped", "reminded"),
+    [(None, False), ("its own end is over", False), ("its own end is ahead", True), ("no end of its own", False)],
+)
+def test_past_its_announced_end_a_key_is_reminded_of_no_more_where_the_groups_end_counts_first(
+    key: ApiKey, grouped: str | None, *, reminded: bool
+) -> None:
+    SunsetFactory.create(authentication_ends_at=DUE - DAY)
+    if grouped:
+        group = GroupedAccountFactory.create(account=key.account).group
+        if grouped != "no end of its own":
+            end = DUE + DAY if grouped == "its own end is ahead" else DUE
+            SunsetFactory.create(group=group, authentication_ends_at=end)
+
+    assert bool(remind()) is reminded
+
+
+def test_the_end_of_one_group_stops_reminders_of_no_other_account_and_stops_those_that_are_owed(key: ApiKey) -> None:
+    other = ApiKeyFactory.create()
+    reminders.remind(now=DUE)
+    grouped = GroupedAccountFactory.create(account=key.account)
+    SunsetFactory.create(group=grouped.group, authentication_ends_at=DUE)
+
+    assert other.created_by is not None
+    assert receivers(remind()) == [other.created_by.user.email]
 
 
 def test_the_mail_says_which_key_its_age_its_callers_and_where_to_go(key: ApiKey) -> None:

@@ -38,6 +38,17 @@ class SunsetQuerySet(models.QuerySet["Sunset"]):
         theirs = Q(group__isnull=True) | Q(group__places__account=account)
         return self.in_force().filter(theirs).order_by(F("group").asc(nulls_last=True))
 
+    def spared(self, *, now: datetime) -> Q:
+        """Of rows with an `account`, those whose account's keys have not met their announced end."""
+        in_force = self.in_force()
+        ended = in_force.filter(authentication_ends_at__lte=now)
+        if not ended.exists():
+            return Q()
+        spared = ~Q(account__grouped__group__in=ended.filter(group__isnull=False).values("group"))
+        if ended.filter(group__isnull=True).exists():  # but for groups that have an announcement of their own
+            spared &= Q(account__grouped__group__in=in_force.filter(group__isnull=False).values("group"))
+        return spared
+
     def creation_has_ended_for(self, account: Account) -> bool:
         """By the database's clock, as every end by date is judged; a key that opens nothing is none to create."""
         ended = Q(creation_ends_at__lte=Now()) | Q(authentication_ends_at__lte=Now())

@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q
 from accounts import bounces, notices, outbox
 from accounts.models import Account, Member, Notice, OutgoingMail, RoleMailbox
 from accounts.permissions import Role
-from apikeys.models import ApiKey, RotationPlan, Snooze
+from apikeys.models import ApiKey, RotationPlan, Snooze, Sunset
 from apikeys.models.api_key import ROTATE_AFTER, ApiKeyQuerySet
 
 MAIL = "apikeys.rotation_due"
@@ -116,9 +116,10 @@ def next_old(*, now: datetime, after: ApiKey | None) -> ApiKeyQuerySet:
 
 
 def old(*, now: datetime) -> ApiKeyQuerySet:
-    """Keys of at least 180 days of which people are to be reminded, of accounts that are open."""
+    """Keys of at least 180 days to be reminded of: in accounts that are open, before an announced end."""
     due = ApiKey.objects.active().filter(created_at__lte=now - ROTATE_AFTER, account__state=Account.State.OPEN)
-    return due.exclude(waits(now)).select_related("account", "created_by")
+    reminded = due.exclude(waits(now)).filter(Sunset.objects.all().spared(now=now))
+    return reminded.select_related("account", "created_by")
 
 
 @transaction.atomic
