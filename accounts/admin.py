@@ -8,13 +8,22 @@ from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from accounts import bounces, operator_pages
-from accounts.models import Account, BouncedAddress, Invitation, Member, OutgoingMail, User
+from accounts import bounces, group_pages, operator_pages
+from accounts.models import (
+    Account,
+    AccountGroup,
+    BouncedAddress,
+    GroupedAccount,
+    Invitation,
+    Member,
+    OutgoingMail,
+    User,
+)
 from auditlog.admin import ReadOnlyAdmin
 
 # What their pages change would pass the audit log by.
@@ -46,6 +55,41 @@ class AccountAdmin(ReadOnlyAdmin):
             path("<int:pk>/reopen/", operator_pages.reopen, name="accounts_account_reopen"),
             *super().get_urls(),
         ]
+
+
+@admin.register(AccountGroup)
+class AccountGroupAdmin(ReadOnlyAdmin):
+    list_display = ("name", "size", "created_at")
+    ordering = ("name",)
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        counted: QuerySet[Model] = super().get_queryset(request).annotate(size=Count("places"))
+        return counted
+
+    @admin.display(description=_("accounts"))
+    def size(self, group: Model) -> int:
+        size: int = group.size  # type: ignore[attr-defined]  # annotated
+        return size
+
+    def get_urls(self) -> list[URLPattern]:
+        name = "accounts_accountgroup"
+        return [
+            path("create/", group_pages.create, name=f"{name}_create"),
+            path("<int:pk>/add-accounts/", group_pages.add_accounts, name=f"{name}_add_accounts"),
+            path("<int:pk>/remove-accounts/", group_pages.remove_accounts, name=f"{name}_remove_accounts"),
+            path("<int:pk>/remove/", group_pages.remove, name=f"{name}_remove"),
+            *super().get_urls(),
+        ]
+
+
+@admin.register(GroupedAccount)
+class GroupedAccountAdmin(ReadOnlyAdmin):
+    list_display = ("account", "group")
+    list_filter = ("group",)
+    list_select_related = ("account", "group")
+    ordering = ("account__name", "pk")
+    search_fields = ("account__slug",)
 
 
 @admin.register(User)

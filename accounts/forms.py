@@ -10,8 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from accounts import addresses
-from accounts.models import User
+from accounts.models import Account, User
 from accounts.names import refuse_secret, validate_name
+from accounts.operations import accounts_named
 from accounts.permissions import Role, may_hand_on
 
 
@@ -176,3 +177,24 @@ class OperatorForm(forms.Form):
         widget=forms.EmailInput({"autocomplete": "off", "size": "60"}),
         help_text=_("Of somebody who signs in here, or of somebody new, who then chooses a password."),
     )
+
+
+class GroupForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        widget=forms.TextInput({"autocomplete": "off", "size": "60"}),
+        help_text=_("For operators; accounts read it in their audit log when they are put into the group."),
+    )
+
+
+class SlugsForm(forms.Form):
+    accounts = forms.CharField(
+        label=_("Accounts"),
+        max_length=60_000,
+        widget=forms.Textarea({"rows": 8, "cols": 60, "spellcheck": "false"}),
+        help_text=_("Their slugs, as they stand in addresses; one a line, up to 1,000."),
+    )
+
+    def clean_accounts(self) -> list[Account]:
+        return accounts_named(self.cleaned_data["accounts"].split())

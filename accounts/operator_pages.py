@@ -199,7 +199,7 @@ def operation_page(
     opts = about._meta
     context = {
         **admin.site.each_context(request),
-        "title": title % {"account": about, "person": about, "app": about},
+        "title": title % {"account": about, "person": about, "app": about, "group": about, "sunset": about},
         "button": button,
         "says": says,
         "form": form,

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.urls import reverse
 
-from accounts.models import Account, Member, User
+from accounts.models import Account, AccountGroup, Member, User
 
 
 def account_named(slug: str) -> Account:
@@ -16,6 +16,17 @@ def account_named(slug: str) -> Account:
         return Account.objects.get(slug=slug)
     except Account.DoesNotExist:
         raise CommandError(f"There is no account “{slug}”.") from None
+
+
+def group_named(name: str) -> AccountGroup:
+    """The group of accounts with this name, in letters of whichever case.
+
+    :raises CommandError: if there is none.
+    """
+    group = AccountGroup.objects.filter(name__iexact=name).first()
+    if group is None:
+        raise CommandError(f"There is no group “{name}”.")
+    return group
 
 
 def member_named(account: Account, email: str) -> Member:

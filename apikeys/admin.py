@@ -2,9 +2,11 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, path
+from django.utils import formats, timezone
+from django.utils.translation import gettext_lazy as _
 
-from apikeys import operator_pages
-from apikeys.models import ApiKey, ConnectedApp, Connection
+from apikeys import operator_pages, sunset_pages
+from apikeys.models import ApiKey, ConnectedApp, Connection, Sunset
 from auditlog.admin import ReadOnlyAdmin
 
 
@@ -50,3 +52,29 @@ class ConnectionAdmin(ReadOnlyAdmin):
     list_select_related = ("app", "account")
     ordering = ("-connected_at",)
     search_fields = ("account__slug", "app__name")
+
+
+@admin.register(Sunset)
+class SunsetAdmin(ReadOnlyAdmin):
+    fields = (
+        *("group", "creation_ends_at", "authentication_ends_at", "rehearsed"),
+        *("announced_at", "changed_at", "withdrawn_at"),
+    )
+    readonly_fields = ("rehearsed",)
+    list_display = ("__str__", "creation_ends_at", "authentication_ends_at", "announced_at", "withdrawn_at")
+    list_select_related = ("group",)
+    ordering = ("withdrawn_at", "-announced_at")
+
+    @admin.display(description=_("brownouts"))
+    def rehearsed(self, sunset: Sunset) -> str:
+        when = [formats.date_format(timezone.localtime(one.starts_at), "DATETIME_FORMAT") for one in sunset.rehearsals]
+        minutes = [one.minutes for one in sunset.rehearsals]
+        return "; ".join(f"{at} ({length} min)" for at, length in zip(when, minutes, strict=True)) or "–"
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("announce/", sunset_pages.announce, name="apikeys_sunset_announce"),
+            path("<int:pk>/edit/", sunset_pages.change, name="apikeys_sunset_edit"),
+            path("<int:pk>/withdraw/", sunset_pages.withdraw, name="apikeys_sunset_withdraw"),
+            *super().get_urls(),
+        ]

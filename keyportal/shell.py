@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 
@@ -56,6 +57,11 @@ def iso_instant(text: str) -> datetime:
     if instant is None or instant.tzinfo is None:
         raise ArgumentTypeError(f"“{text}” is not an instant with its offset, such as 2026-05-04T09:30:00Z.")
     return instant
+
+
+def instant_or_now(text: str) -> datetime:
+    """Argument type: as `iso_instant`, or the word now."""
+    return timezone.now() if text == "now" else iso_instant(text)
 
 
 def _jsonable(value: object) -> str:

@@ -19,7 +19,16 @@ from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys
-from tests.factories import PASSWORD, ApiKeyFactory, CallFactory, ConnectionFactory, SuperAdminFactory, UserFactory
+from tests.factories import (
+    PASSWORD,
+    ApiKeyFactory,
+    CallFactory,
+    ConnectionFactory,
+    GroupedAccountFactory,
+    SunsetFactory,
+    SuperAdminFactory,
+    UserFactory,
+)
 from tests.visitors import admin_of
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +126,8 @@ def everything() -> list[Model]:
     ConnectionFactory.create(account=key.account)
     kind = BouncedAddress.Kind.BOUNCED
     bounces.note(email=admin_of(key).user.email, kind=kind, why="550 no such user", now=timezone.now())
+    place = GroupedAccountFactory.create()
+    SunsetFactory.create(group=place.group)
     return [model._default_manager.latest("pk") for model in admin.site._registry]  # noqa: SLF001 -- whatever is registered
 
 

@@ -15,6 +15,7 @@ from accounts.operations.groups import (
     accounts_named,
     create_group,
     delete_group,
+    group_of,
     move_accounts,
 )
 from accounts.operations.members import (
@@ -61,6 +62,7 @@ __all__ = [
     "create_account",
     "create_group",
     "delete_group",
+    "group_of",
     "join",
     "leave",
     "move_accounts",

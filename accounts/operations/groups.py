@@ -71,6 +71,11 @@ def accounts_named(slugs: Collection[str]) -> list[Account]:
     return found
 
 
+def group_of(account: Account) -> AccountGroup | None:
+    place = GroupedAccount.objects.select_related("group").filter(account=account).first()
+    return place.group if place else None
+
+
 def move_accounts(*, accounts: Sequence[Account], group: AccountGroup | None, by: By, now: datetime) -> int:
     """Put accounts into a group, out of the one that they are in; into none for None. How many moved.
 
@@ -88,8 +93,7 @@ def move_accounts(*, accounts: Sequence[Account], group: AccountGroup | None, by
 
 def _move(account: Account, group: AccountGroup | None, *, by: By, now: datetime) -> bool:
     account.lock()
-    place = GroupedAccount.objects.select_related("group").filter(account=account).first()
-    before = place.group if place else None
+    before = group_of(account)
     if before == group:
         return False
     if group is None:

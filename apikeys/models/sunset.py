@@ -15,6 +15,7 @@ from accounts.models import Account, AccountGroup
 from auditlog.journal import Target
 
 MOST_BROWNOUTS = 50
+LAST_YEAR = 9000  # near the last year that there is, a time zone leads past it
 LONGEST_BROWNOUT = timedelta(days=1)
 
 
@@ -134,6 +135,10 @@ class Sunset(models.Model):
 
         :raises ValidationError: by field, for what contradicts itself.
         """
+        ends = [creation, authentication, *(one.ends_at for one in brownouts)]
+        if any(at is not None and at.year > LAST_YEAR for at in ends):
+            too_far = _("No date after the year %(last)s.") % {"last": LAST_YEAR}
+            raise ValidationError({"authentication_ends_at": too_far})
         self.creation_ends_at, self.authentication_ends_at = _to_the_second(creation), _to_the_second(authentication)
         whole = sorted(Brownout(_second(one.starts_at), _second(one.ends_at)) for one in brownouts)
         self.brownouts = [[_iso(one.starts_at), _iso(one.ends_at)] for one in whole]
@@ -178,7 +183,7 @@ def _to_the_second(at: datetime | None) -> datetime | None:
 
 
 def _second(at: datetime) -> datetime:
-    return at.replace(microsecond=0)
+    return at.astimezone(UTC).replace(microsecond=0)
 
 
 def _iso(at: datetime | None) -> str | None:

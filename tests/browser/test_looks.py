@@ -32,8 +32,10 @@ from tests.factories import (
     CallFactory,
     ConnectedAppFactory,
     ConnectionFactory,
+    GroupedAccountFactory,
     InvitationFactory,
     MemberFactory,
+    SunsetFactory,
     SuperAdminFactory,
     UserFactory,
 )
@@ -183,6 +185,7 @@ def test_the_pages_of_a_rotation_that_is_put_off_and_planned(visitors: Visitors,
     assert not problems
 
 
+OF_A_GROUP = ("change", "add_accounts", "remove_accounts", "remove")
 OF_A_PERSON = ("address", "remove_operator", "deactivate", "reactivate")
 
 
@@ -194,12 +197,16 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
     app = connected_apps.register(
         name="Salesforce", redirect_uris=["https://a.example/"], scopes=["oauth"], by=SHELL, now=timezone.now()
     )
+    sunset = SunsetFactory.create(group=GroupedAccountFactory.create(account=busy).group)
     addresses = [
         *(reverse(f"admin:accounts_account_{deed}", args=[busy.pk]) for deed in ("plan", "suspend", "close", "reopen")),
         *(reverse(f"admin:{page}") for page in ("index", "accounts_user_add_operator")),
         *(reverse(f"admin:accounts_user_{deed}", args=[operator.user_id]) for deed in OF_A_PERSON),
         reverse("admin:apikeys_connectedapp_register"),
         *(reverse(f"admin:apikeys_connectedapp_{deed}", args=[app.pk]) for deed in ("edit", "withdraw", "change")),
+        *(reverse(f"admin:{page}") for page in ("accounts_accountgroup_create", "apikeys_sunset_announce")),
+        *(reverse(f"admin:accounts_accountgroup_{deed}", args=[sunset.group_id]) for deed in OF_A_GROUP),
+        *(reverse(f"admin:apikeys_sunset_{deed}", args=[sunset.pk]) for deed in ("change", "edit", "withdraw")),
     ]
     for address in addresses:
         page.goto(address)
