@@ -14,9 +14,9 @@ from django.utils.translation import ngettext
 from accounts import letters, names, outbox, role_mailboxes
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
-from apikeys.models import ApiKey, Connection
+from apikeys.models import ApiKey, Connection, Sunset
 from apikeys.models.api_key import ROTATE_AFTER
-from apikeys.operations import connections, handovers, reminders, word_of_changes
+from apikeys.operations import connections, handovers, reminders, word_of_changes, word_of_sunset
 from auditlog import usage
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -150,3 +150,36 @@ def connection_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | No
     subject %= {"account": names.in_subject(account), "app": names.in_subject(connection.app)}
     thread = f"connection-{connection.account_id}-{connection.app_id}"
     return letters.write(subject=subject, template="connection_changed", context=context, thread=thread)
+
+
+@outbox.composes(word_of_sunset.MAIL)
+def key_ends(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
+    """That API keys end; not once a newer word of it is due, nor to who has left, nor where no key is left to end."""
+    sunset_id, edition, days, account_id, whom = mail.about.split(":")
+    key = ApiKey.objects.active().filter(account_id=account_id).select_related("account").first()
+    if key is None or key.account.state != Account.State.OPEN:
+        return None
+    account = key.account
+    counts = Sunset.objects.of(account).first()
+    if counts is None or (counts.pk, counts.edition) != (int(sunset_id), int(edition)):
+        return None
+    if word_of_sunset.due(counts, now=now) != int(days):
+        return None
+    reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)
+    if reader is None:
+        return None
+    days_left = counts.days_left(now=now)
+    subject = ngettext(
+        "%(account)s: the API key stops working in %(days)s day; move what uses it",
+        "%(account)s: the API key stops working in %(days)s days; move what uses it",
+        days_left,
+    ) % {"account": names.in_subject(account), "days": days_left}
+    context = {
+        "sunset": counts,
+        "rehearsals": [one for one in counts.rehearsals if one.ends_at > now],
+        "guide": f"{settings.SITE_ORIGIN}{reverse('migrate')}",
+        **_about(key, now=now),
+        **reader,
+    }
+    with timezone.override(account.zone) if reader["to_mailbox"] else nullcontext():
+        return letters.write(subject=subject, template="sunset", context=context, thread=f"sunset-{account.pk}")

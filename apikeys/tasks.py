@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from apikeys.operations import handovers, reminders, rotation_plans
+from apikeys.operations import handovers, reminders, rotation_plans, word_of_sunset
 
 MAILS_A_SECOND = 10  # what every provider takes, and mail servers think nothing of
 
@@ -21,3 +21,9 @@ def wake_plans(**_newer: Any) -> None:
     """Run planned rotations whose time has come, and tell of them; a second run finds it done."""
     rotation_plans.wake(now=timezone.now())
     handovers.close_void(now=timezone.now())
+
+
+@shared_task
+def tell_of_sunset(**_newer: Any) -> None:
+    """Owe people the word that is due of an announced end of API keys; a second run finds everybody told."""
+    word_of_sunset.tell(now=timezone.now(), mails_a_second=MAILS_A_SECOND)

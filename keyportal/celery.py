@@ -22,6 +22,7 @@ app.conf.beat_schedule = {
     "prune-calls": {"task": "auditlog.tasks.prune_calls", "schedule": crontab(minute="17")},
     "remind": {"task": "apikeys.tasks.remind", "schedule": crontab(minute="27")},
     "wake-plans": {"task": "apikeys.tasks.wake_plans", "schedule": 10.0, "options": {"expires": 10.0}},
+    "tell-of-sunset": {"task": "apikeys.tasks.tell_of_sunset", "schedule": 60.0, "options": {"expires": 60.0}},
     "prune-mails": {"task": "accounts.tasks.prune_mails", "schedule": crontab(minute="37", hour="3")},
     "prune-changes": {"task": "accounts.tasks.prune_changes", "schedule": crontab(minute="47")},
 }

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Member, Notice, User
 from accounts.names import JOINERS
+from apikeys.models import Sunset
 from auditlog import words
 
 register = template.Library()
@@ -110,6 +111,14 @@ def nav_item(context: Context, name: str, icon: str, label: str) -> dict[str, An
 @register.simple_tag
 def unread_notices(user: User) -> int:
     return Notice.objects.unread().visible_to(user).count()
+
+
+@register.inclusion_tag("_partials/sunset.html")
+def announced_end(member: Member) -> dict[str, Any]:
+    """That calls with the account's key end, or have ended; nothing where none is announced or there is no key."""
+    sunset = Sunset.objects.that_ends_the_key_of(member.account)
+    has_come = sunset is not None and sunset.days_left(now=timezone.now()) <= 0
+    return {"sunset": sunset, "member": member, "has_come": has_come}
 
 
 @register.simple_tag

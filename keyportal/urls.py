@@ -13,6 +13,7 @@ from accounts import (
     single_sign_on_pages,
 )
 from accounts import views as people
+from apikeys.views import migrate
 from keyportal import health, mail_pages
 
 handler400 = "keyportal.errors.bad_request"
@@ -45,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/<slug:slug>/", include("apikeys.urls")),
     path("accounts/<slug:slug>/", include("auditlog.urls")),
     path("", include("apikeys.account_api.urls")),
+    path("migrate/", migrate.page, name="migrate"),
     path("set-up/<str:token>/", setup.set_up, name="set-up"),
     path("invitations/<str:token>/", invitation_pages.accept, name="invitation"),
     path("role-mailboxes/<str:token>/", role_mailbox_pages.confirm, name="role-mailbox-confirm"),

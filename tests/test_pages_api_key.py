@@ -84,5 +84,5 @@ def test_the_page_costs_the_same_however_much_happened(django_assert_max_num_que
         api_keys.show_api_key(account=key.account, by=admin_of(key), now=timezone.now())
     client = signed_in(admin_of(key))
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(19):
         client.get(path(PAGE, key.account))

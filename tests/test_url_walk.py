@@ -113,6 +113,7 @@ ELSEWHERE = {
         "notices-read",
         "notice-read",
         "no-proof",
+        "migrate",
         "mails",
         "mail",
         "new-address",

@@ -7,11 +7,12 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, AccountGroup
+from apikeys.models.api_key import ApiKey
 from auditlog.journal import Target
 
 MOST_BROWNOUTS = 50
@@ -49,6 +50,11 @@ class SunsetQuerySet(models.QuerySet["Sunset"]):
         if ended.filter(group__isnull=True).exists():  # but for groups that have an announcement of their own
             spared &= Q(account__grouped__group__in=in_force.filter(group__isnull=False).values("group"))
         return spared
+
+    def that_ends_the_key_of(self, account: Account) -> "Sunset | None":
+        """What is announced for calls with the account's key, while it has one to lose."""
+        counts = self.of(account).filter(Exists(ApiKey.objects.active().filter(account=account))).first()
+        return counts if counts is not None and counts.authentication_ends_at else None
 
     def creation_has_ended_for(self, account: Account) -> bool:
         """By the database's clock, as every end by date is judged; a key that opens nothing is none to create."""
@@ -98,6 +104,12 @@ class Sunset(models.Model):
 
     def __str__(self) -> str:
         return str(_("Sunset for %(group)s") % {"group": self.group or _("all accounts")})
+
+    def days_left(self, *, now: datetime) -> int:
+        """Until calls end; the day that has begun counts."""
+        if self.authentication_ends_at is None:
+            raise ValueError("No end of calls is announced.")
+        return -((now - self.authentication_ends_at) // timedelta(days=1))
 
     @property
     def is_in_force(self) -> bool:

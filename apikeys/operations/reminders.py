@@ -162,10 +162,10 @@ def _untold(keys: list[ApiKey], *, now: datetime) -> list[Untold]:
     events = _events(keys, now=now)
     told = notices.told_of(kind=Notice.Kind.KEY_OLD, events=list(events.values()))
     mailed = _mailboxes_told(list(events.values()))
-    concerned, mailboxes = _concerned(keys), _mailboxes(events)
+    people_of, boxes = concerned(keys), mailboxes(events)
     found = []
     for key in keys:
-        event, people, mailbox = events[key.account_id], concerned[key.account_id], mailboxes.get(key.account_id, "")
+        event, people, mailbox = events[key.account_id], people_of[key.account_id], boxes.get(key.account_id, "")
         untold = {user_id: email for user_id, email in people.items() if user_id not in told[event]}
         one = Untold(key, event, mailed[event], untold)
         # An address gets one mail, whether it is a person's, the mailbox's, or both.
@@ -176,7 +176,7 @@ def _untold(keys: list[ApiKey], *, now: datetime) -> list[Untold]:
     return found
 
 
-def _concerned(keys: list[ApiKey]) -> dict[int, dict[int, str]]:
+def concerned(keys: list[ApiKey]) -> dict[int, dict[int, str]]:
     """`ApiKey.people_concerned` of many keys, by their accounts, with people's addresses."""
     makers = {(key.account_id, key.created_by.user_id) for key in keys if key.created_by}
     asked = Q(role=Role.SUPER_ADMIN) | Q(user_id__in=[user_id for _, user_id in makers])
@@ -188,7 +188,7 @@ def _concerned(keys: list[ApiKey]) -> dict[int, dict[int, str]]:
     return found
 
 
-def _mailboxes(account_ids: Iterable[int]) -> dict[int, str]:
+def mailboxes(account_ids: Iterable[int]) -> dict[int, str]:
     confirmed = RoleMailbox.objects.filter(account_id__in=list(account_ids), confirmed_at__isnull=False)
     return dict(confirmed.values_list("account_id", "email"))
 

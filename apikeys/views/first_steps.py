@@ -21,11 +21,16 @@ class Step:
     address: str  # where to do it
 
 
-def of(member: Member, *, has_had_a_key: bool) -> list[Step]:
-    """The steps, for a super admin who has not dismissed them; none once all are done."""
+def of(member: Member, *, has_had_a_key: bool, gets_a_key: bool) -> list[Step]:
+    """The steps, for a super admin who has not dismissed them; none once all are done.
+
+    :param gets_a_key: whether it has one or may create one.
+    """
     if not member.may(Permission.MANAGE_API_KEY) or member.first_steps_dismissed_at is not None:
         return []
-    steps = [_second_factor(member), _second_super_admin(member), _key(done=has_had_a_key), _first_call(member)]
+    steps = [_second_factor(member), _second_super_admin(member)]
+    if gets_a_key:
+        steps += [_key(done=has_had_a_key), _first_call(member)]
     return [] if all(step.done for step in steps) else steps
 
 

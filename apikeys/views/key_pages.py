@@ -11,7 +11,7 @@ from accounts import access_requests
 from accounts.models import AccessRequest, Member
 from accounts.permissions import Permission
 from apikeys.gate import direct
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Sunset
 from apikeys.models.api_key import ROTATE_AFTER
 from apikeys.operations import api_keys
 from apikeys.views import first_steps
@@ -40,6 +40,7 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
     key = newest if newest is not None and newest.is_active else None
     ended = next((one for one in keys if not one.is_active), None)
     manages = member.may(Permission.MANAGE_API_KEY)
+    creation_ended = key is None and Sunset.objects.creation_has_ended_for(member.account)
     return {
         "member": member,
         "key": key,
@@ -50,7 +51,8 @@ def of_key(member: Member, *, now: datetime) -> dict[str, Any]:
         "super_admins": [] if manages else member.account.super_admins(),
         "asked": None if manages else access_requests.asked_lately(member, now=now),
         "requests": _requests(member) if manages else [],
-        "first_steps": first_steps.of(member, has_had_a_key=newest is not None),
+        "creation_ended": creation_ended,
+        "first_steps": first_steps.of(member, has_had_a_key=newest is not None, gets_a_key=not creation_ended),
         "entries": _entries(member) if member.may(Permission.SEE_AUDIT_LOG) else [],
         "mask": mask(),
     }

@@ -134,7 +134,9 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
 
 def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: Account) -> None:
     member = busy.members.get(role=Role.MEMBER)
-    newcomer = SuperAdminFactory.create()
+    newcomer, too_late = SuperAdminFactory.create(), GroupedAccountFactory.create()
+    SunsetFactory.create()
+    SunsetFactory.create(group=too_late.group, creation_ends_at=timezone.now() - DAY)
     suspended = MemberFactory.create(account__state=Account.State.SUSPENDED)
     asked: list[tuple[Member, str]] = [
         (member, path("apikeys:api-key", busy)),
@@ -143,6 +145,7 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
         (suspended, "/notices/"),
         (suspended, path("accounts:members", suspended.account)),
         (newcomer, path("auditlog:calls", newcomer.account)),
+        (SuperAdminFactory.create(account=too_late.account), path("apikeys:api-key", too_late.account)),
         (newcomer, path("apikeys:connected-apps", newcomer.account)),
     ]
 
@@ -333,6 +336,7 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:
     page = visitors.page()
     unproved = UserFactory.create(address_proved=False)
     EmailAddress.objects.create(user=unproved, email=unproved.email, primary=True)
+    SunsetFactory.create(creation_ends_at=timezone.now())
     addresses = [
         "/auth/login/",
         "/auth/password/reset/",
@@ -340,6 +344,7 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:
         "/auth/signup/",
         "/nowhere/",
         "/docs",
+        "/migrate/",
         "/auth/confirm-email/",
         "/auth/confirm-email/nothing/",
         proofs_by_mail.confirmation_link(EmailAddress.objects.get(user=unproved)),
