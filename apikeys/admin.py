@@ -76,5 +76,10 @@ class SunsetAdmin(ReadOnlyAdmin):
             path("announce/", sunset_pages.announce, name="apikeys_sunset_announce"),
             path("<int:pk>/edit/", sunset_pages.change, name="apikeys_sunset_edit"),
             path("<int:pk>/withdraw/", sunset_pages.withdraw, name="apikeys_sunset_withdraw"),
+            path(
+                "<int:pk>/forecast/",
+                self.admin_site.admin_view(sunset_pages.who_misses_it),
+                name="apikeys_sunset_forecast",
+            ),
             *super().get_urls(),
         ]

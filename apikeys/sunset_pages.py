@@ -1,19 +1,41 @@
 """What operators do with announced ends of API keys in the admin."""
 
-from django.contrib import messages
+import re
+
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from accounts.forms import ReasonForm
 from accounts.operator_pages import operation_page, operator_of, operators_alone
+from apikeys import forecast
 from apikeys.forms import SunsetDatesForm, SunsetForm
 from apikeys.models import Sunset
 from apikeys.operations import sunsets
 
 PAGE = "admin:apikeys_sunset_change"
+SLUG = re.compile(r"[a-z0-9-]{1,50}")
+
+
+@require_safe
+def who_misses_it(request: HttpRequest, pk: int) -> HttpResponse:
+    """Read alone: in the admin, so for operators."""
+    sunset = get_object_or_404(Sunset.objects.select_related("group"), pk=pk)
+    after = request.GET.get("after", "")
+    if after and not SLUG.fullmatch(after):
+        raise Http404
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Who will miss the date"),
+        "opts": Sunset._meta,
+        "sunset": sunset,
+        "page": forecast.page(sunset, now=timezone.now(), after=after),
+    }
+    return render(request, "admin/apikeys/sunset/forecast.html", context)
 
 
 @operators_alone

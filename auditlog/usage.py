@@ -5,13 +5,13 @@ its calls is young enough: nobody who would break is left out. What is asked sin
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum
 
 from auditlog.models import Call, CallsByCaller, CallsByRoute
 
@@ -70,6 +70,33 @@ def callers(credential_id: UUID, *, account_id: int, now: datetime) -> list[Call
     )
     routes = _routes(credential_id, account_id=account_id, since=now - CALLS_KEPT_FOR) if found else {}
     return [Caller.of(facts, all_routes=routes.get(facts[:2], [])) for facts in found]
+
+
+def was_presented(*, now: datetime) -> Exists:
+    """For rows with `account_id` and `id`: whether this credential was presented in the last seven days."""
+    since = now - CALLS_KEPT_FOR
+    of_account = CallsByCaller.objects.filter(account_id=OuterRef("account_id"), hour__gte=_hour_of(since))
+    return Exists(of_account.filter(credential_id=OuterRef("id"), last_at__gte=since))
+
+
+def callers_of_many(accounts: Mapping[UUID, int], *, now: datetime) -> dict[UUID, list[Caller]]:
+    """`callers` of many credentials, without their routes.
+
+    :param accounts: the account of each credential.
+    """
+    since = now - CALLS_KEPT_FOR
+    hours = CallsByCaller.objects.filter(account_id__in=set(accounts.values()), hour__gte=_hour_of(since))
+    counted = (
+        hours.filter(credential_id__in=list(accounts), last_at__gte=since)
+        .values("credential_id", "agent", "network")
+        .annotate(total=Sum("calls"), refused=Sum("calls", filter=~Q(reason=""), default=0), last=Max("last_at"))
+        .order_by("-total", "agent", "network")
+        .values_list("credential_id", "agent", "network", "total", "refused", "last")
+    )
+    found: dict[UUID, list[Caller]] = {credential_id: [] for credential_id in accounts}
+    for credential_id, *facts in counted:
+        found[credential_id].append(Caller.of((facts[0], facts[1], facts[2], facts[3], facts[4]), all_routes=[]))
+    return found
 
 
 def still_presenting(

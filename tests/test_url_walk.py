@@ -88,6 +88,7 @@ OPERATIONS = """
     accounts_user_address
     accounts_accountgroup_create accounts_accountgroup_add_accounts accounts_accountgroup_remove_accounts
     accounts_accountgroup_remove apikeys_sunset_announce apikeys_sunset_edit apikeys_sunset_withdraw
+    apikeys_sunset_forecast
     apikeys_connectedapp_register apikeys_connectedapp_edit apikeys_connectedapp_withdraw
 """.split()  # noqa: SIM905 -- a list of words
 SITE = "index login logout password_change password_change_done autocomplete jsi18n view_on_site app_list".split()  # noqa: SIM905 -- likewise

@@ -189,6 +189,7 @@ def test_the_pages_of_a_rotation_that_is_put_off_and_planned(visitors: Visitors,
 
 
 OF_A_GROUP = ("change", "add_accounts", "remove_accounts", "remove")
+OF_A_SUNSET = ("change", "edit", "withdraw", "forecast")
 OF_A_PERSON = ("address", "remove_operator", "deactivate", "reactivate")
 
 
@@ -209,7 +210,7 @@ def test_the_pages_of_an_operation_in_the_admin(visitors: Visitors, busy: Accoun
         *(reverse(f"admin:apikeys_connectedapp_{deed}", args=[app.pk]) for deed in ("edit", "withdraw", "change")),
         *(reverse(f"admin:{page}") for page in ("accounts_accountgroup_create", "apikeys_sunset_announce")),
         *(reverse(f"admin:accounts_accountgroup_{deed}", args=[sunset.group_id]) for deed in OF_A_GROUP),
-        *(reverse(f"admin:apikeys_sunset_{deed}", args=[sunset.pk]) for deed in ("change", "edit", "withdraw")),
+        *(reverse(f"admin:apikeys_sunset_{deed}", args=[sunset.pk]) for deed in OF_A_SUNSET),
     ]
     for address in addresses:
         page.goto(address)

@@ -4,16 +4,18 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Account
 from apikeys import secrets
 from apikeys.secrets import Kind
 from auditlog.models import Call
-from tests.factories import ApiKeyFactory
+from tests.factories import ApiKeyFactory, SunsetFactory
 from tests.gates import Answer, Connection, ThreadGate, ask, bearer
 from tests.gateways.servers import ProtectedApi, caddy, nginx
 
@@ -181,6 +183,20 @@ def test_a_key_in_the_url_is_for_the_gate_alone(road: Road, secret: str, query: 
     assert road.api.received[0].target == "/things/a%20b" + left
     assert secret not in str(road.api.received)
     assert secret not in road.logs
+
+
+@pytest.mark.parametrize("has_come", [False, True])
+def test_callers_get_what_is_announced_of_the_end_of_keys(road: Road, secret: str, has_come: bool) -> None:  # noqa: FBT001 -- pytest passes it
+    now = timezone.now()
+    SunsetFactory.create(authentication_ends_at=now - timedelta(minutes=1) if has_come else now + timedelta(days=90))
+
+    answer = road.call(bearer(secret))
+
+    assert answer.status == (401 if has_come else 200)
+    assert answer.headers["deprecation"].startswith("@")
+    assert answer.headers["sunset"].endswith(" GMT")
+    assert answer.headers["link"] == '<http://localhost/migrate/>; rel="sunset"'
+    assert (b"/migrate/" in answer.body) == has_come
 
 
 def test_more_keys_than_are_cut_out_do_not_reach_the_api(road: Road, secret: str) -> None:
