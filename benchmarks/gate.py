@@ -1,52 +1,64 @@
-"""`./portal bench gate`: the gate with limits and call log on, beside hellos that check nothing.
+"""`./portal bench gate`: the gate with limits and call log on, beside hellos that check nothing and peers that do.
 
-Every server runs on core 0; wrk, PostgreSQL and the process that stores the gate's calls on core 1. In each repetition
-each gets its load in turn, the order reversed every second time. The ratio is taken within a repetition, since a shared
-machine changes from one to the next. CPU is that of the server's processes, that of storing its calls beside it, and is
-steadier than requests per second.
+Every server runs on core 0; wrk, PostgreSQL, Redis as far as it may be moved, and the process that stores the gate's
+calls on core 1. In each repetition each target gets its load in turn, the order reversed every second time. A ratio is
+taken within a repetition, since a shared machine changes from one to the next. CPU is that of the server's processes,
+that of storing its calls beside it, and is steadier than requests per second.
 """
 
 import argparse
-import base64
-import json
-import os
 import re
 import secrets
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from urllib.request import urlopen
 
-import psycopg
-
+from benchmarks import peers
+from benchmarks.installations import can_connect, database, installation, move_backends
+from benchmarks.load import Result, Target, load
 from benchmarks.servers import Served, Server
 
-BASE = "granian RSGI hello"
-SERVER_CORE, CLIENT_CORE = 0, 1
+RSGI, BARE = "granian RSGI hello", "bare protocol hello"
+SQLITE, POSTGRESQL = "gate on SQLite", "gate on PostgreSQL"
+GARBAGE = "gate refusing garbage"
 FIRST_PORT = 8111
 KEYS = 1_000
 STORED_SECONDS = 15  # until the last calls are in the store
-HERE = Path(__file__).resolve().parent
+
+Results = Mapping[str, list[Result]]
 
 
 @dataclass(frozen=True)
-class Result:
-    """One server under load, once."""
+class Goal:
+    """What is to be at least (or at most) so many times what something else is."""
 
-    requests_per_second: float
-    cpu_us: float  # a request, in the server
-    storing_us: float  # a request, in the process that stores the calls
-    p50_us: int
-    p99_us: int
-    bad: int
+    measure: str
+    of: str
+    to: str
+    goal: float
+    by: Callable[[Result], float] = lambda one: one.requests_per_second
+    is_most: bool = False
+
+
+GOALS = (
+    Goal("gate / granian RSGI hello", POSTGRESQL, RSGI, 2.0),
+    Goal("the same on SQLite", SQLITE, RSGI, 1.5),
+    Goal("gate / nginx with Lua, equal work", POSTGRESQL, peers.NGINX_LUA, 1.2),
+    Goal("gate / DRF API key, limit, row", POSTGRESQL, peers.DJANGO_API_KEY, 100),
+    Goal("gate / fastify and Redis", POSTGRESQL, peers.FASTIFY, 5),
+    Goal("nginx asking the gate / a static 204", peers.NGINX_GATE, peers.NGINX_STATIC, 0.95),
+    Goal("p99 / bare hello's", POSTGRESQL, BARE, 1.5, by=lambda one: one.p99_us, is_most=True),
+    Goal("refusing garbage / accepting", GARBAGE, POSTGRESQL, 1.0),
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -54,150 +66,118 @@ def main(arguments: Sequence[str]) -> None:
     if not shutil.which("wrk") or not shutil.which("taskset"):
         sys.exit("This needs wrk and taskset.")
     with ExitStack() as stack:
-        served = [*hellos(), *stack.enter_context(gates(options.postgresql))]
-        keys = served[-1].environment or {}
-        servers = [
-            stack.enter_context(Server(each, port=FIRST_PORT + n, core=SERVER_CORE)) for n, each in enumerate(served)
-        ]
-        results: dict[str, list[Result]] = defaultdict(list)
-        for server in servers:
-            load(server, seconds=1, connections=options.connections, keys=keys)  # warm
-            server.move_storing(CLIENT_CORE)
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keyportal-bench-")))
+        directory.chmod(0o755)  # nginx's worker reads its configuration as somebody else
+        targets, served, missing = everything(stack, directory, options)
+        servers = {each.name: stack.enter_context(Server(each)) for each in served}
+        for target in targets:
+            load(target, servers[target.server], seconds=1, connections=options.connections)  # warm
+        for server in servers.values():
+            server.move_storing()
         move_backends(options.postgresql)
+        results: dict[str, list[Result]] = defaultdict(list)
         for repetition in range(options.repetitions):
-            for server in servers if repetition % 2 == 0 else reversed(servers):
-                result = load(server, seconds=options.seconds, connections=options.connections, keys=keys)
-                results[server.served.name].append(result)
-        counted = {server.served.name: calls(server) for server in servers if server.served.stores}
+            for target in targets if repetition % 2 == 0 else reversed(targets):
+                result = load(target, servers[target.server], seconds=options.seconds, connections=options.connections)
+                results[target.name].append(result)
+        counted = {name: calls(server) for name, server in servers.items() if server.served.stores}
     print_table(results)
     print_calls(counted)
+    print_goals(results)
+    sys.stdout.writelines(f"Left out, not here: {what}\n" for what in missing)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="portal bench gate", description="Measure the gate beside hellos.")
+    parser = argparse.ArgumentParser(prog="portal bench gate", description="Measure the gate beside hellos and peers.")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of load, for each server and repetition")
+    parser.add_argument("--seconds", type=int, default=5, help="of load, for each target and repetition")
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--peers", action="store_true", help="others of equal work, too; installs them the first time")
     parser.add_argument(
         "--postgresql",
         default="postgres://postgres@127.0.0.1:5432",
-        help="a server on which a database may be made; left out if it does not answer",
+        help="a server on which databases may be made; left out if it does not answer",
     )
+    parser.add_argument("--redis", default="redis://127.0.0.1:6379/0", help="for the peer that counts there")
     return parser.parse_args(arguments)
 
 
-def hellos() -> list[Served]:
+def everything(
+    stack: ExitStack, directory: Path, options: argparse.Namespace
+) -> tuple[list[Target], list[Served], list[str]]:
+    """What to ask, of which servers, and what is missing."""
+    ports = count(FIRST_PORT)
+    stores = {SQLITE: f"sqlite:///{directory}/keyportal.sqlite3"}
+    missing = []
+    if can_connect(options.postgresql):
+        stores[POSTGRESQL] = stack.enter_context(database(options.postgresql, "gate"))
+    else:
+        missing.append("PostgreSQL")
+    targets, served = [], list(hellos(ports))
+    for name, url in stores.items():
+        environment = installation(directory / name, url, keys=KEYS)
+        keys, port = directory / name / "keys.txt", next(ports)
+        command = [sys.executable, "-m", "apikeys.gate", "--port", str(port)]
+        served.append(Served(name, port, command, environment, stores=True))
+        targets.append(Target(name, name, keys, "/check"))
+    targets.append(Target(GARBAGE, name, mistyped(keys), "/check", is_refused=True))
+    targets = [Target(each.name, each.name, keys) for each in served if each.name not in stores] + targets
+    if options.peers:
+        for make in peer_makers(stack, directory, ports, options, keys, environment):
+            try:
+                for target, its in make():
+                    targets.append(target)
+                    served += its
+            except LookupError as lacking:
+                missing.append(str(lacking))
+    return targets, served, missing
+
+
+def hellos(ports: Iterator[int]) -> Iterator[Served]:
     granian = ["-m", "granian", "--interface", "rsgi", "--workers", "1", "--loop", "uvloop", "--no-log", "--no-ws"]
+    port = next(ports)
+    rsgi = [*granian, "--host", "127.0.0.1", "--port", str(port), "benchmarks.hello.rsgi:app"]
+    yield Served(RSGI, port, [sys.executable, *rsgi])
+    port = next(ports)
+    yield Served(BARE, port, [sys.executable, "-m", "benchmarks.hello.bare", str(port)])
+
+
+def peer_makers(
+    stack: ExitStack,
+    directory: Path,
+    ports: Iterator[int],
+    options: argparse.Namespace,
+    keys: Path,
+    environment: dict[str, str],
+) -> list[Callable[[], list[peers.Peer]]]:
+    def django_api_key() -> list[peers.Peer]:
+        if not can_connect(options.postgresql):
+            raise LookupError(f"PostgreSQL for {peers.DJANGO_API_KEY}")
+        url = stack.enter_context(database(options.postgresql, "peer"))
+        return [peers.django_api_key(directory, ports, database=url, number=KEYS)]
+
     return [
-        Served(BASE, [*granian, "--host", "127.0.0.1", "--port", "{port}", "benchmarks.hello.rsgi:app"]),
-        Served("bare protocol hello", ["-m", "benchmarks.hello.bare", "{port}"]),
+        lambda: [peers.nginx_with_lua(directory, ports, keys=keys)],
+        django_api_key,
+        lambda: [peers.fastify_and_redis(ports, keys=keys, redis=options.redis)],
+        lambda: peers.nginx_asking(directory, ports, keys=keys, environment=environment),
     ]
 
 
-@contextmanager
-def gates(postgresql: str) -> Iterator[list[Served]]:
-    """The gate on each store that there is, with keys that are the same for all."""
-    with tempfile.TemporaryDirectory(prefix="keyportal-bench-") as directory, ExitStack() as stack:
-        stores = {"SQLite": f"sqlite:///{directory}/keyportal.sqlite3"}
-        if can_connect(postgresql):
-            stores["PostgreSQL"] = stack.enter_context(database(postgresql))
-        served = []
-        for name, url in stores.items():
-            environment = installation(Path(directory) / name, url)
-            command = ["-m", "apikeys.gate", "--port", "{port}"]
-            served.append(Served(f"gate on {name}", command, "/check", environment, stores=True))
-        yield served
-
-
-def installation(data_dir: Path, url: str) -> dict[str, str]:
-    """A portal with its own secrets and keys; the environment that its processes need, and KEYS for wrk."""
-    data_dir.mkdir()
-    environment = secrets_of_its_own(data_dir, url) | {"KEYS": str(data_dir / "keys.txt")}
-    for command in (["migrate", "-v0"], ["seed_keys", str(KEYS), "--file", environment["KEYS"]]):
-        subprocess.run(  # noqa: S603 -- our own program
-            [sys.executable, "manage.py", *command],
-            env={**os.environ, **environment},
-            cwd=HERE.parent,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    return environment
-
-
-def secrets_of_its_own(data_dir: Path, url: str) -> dict[str, str]:
-    """The environment of an installation in this directory, on this store."""
-    ring = f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}"
-    return {
-        "DATA_DIR": str(data_dir),
-        "DATABASE_URL": url,
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "KEY_ENCRYPTION_KEYS": ring,
-        "DIGEST_PEPPERS": ring,
-        "LOG_LEVEL": "ERROR",
-    }
-
-
-def can_connect(postgresql: str) -> bool:
-    try:
-        psycopg.connect(f"{postgresql}/postgres", connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def move_backends(postgresql: str) -> None:
-    """Hold the PostgreSQL server's processes that work for us to the clients' core, where they run here and we may."""
-    if not can_connect(postgresql):
-        return
-    with psycopg.connect(f"{postgresql}/postgres") as server:
-        ours = "datname LIKE 'keyportal_bench_%' OR backend_type IN ('walwriter', 'checkpointer', 'background writer')"
-        pids = [pid for (pid,) in server.execute(f"SELECT pid FROM pg_stat_activity WHERE {ours}")]  # noqa: S608 -- above
-    for pid in pids:
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text() == "postgres\n":
-                os.sched_setaffinity(pid, {CLIENT_CORE})
-
-
-@contextmanager
-def database(postgresql: str) -> Iterator[str]:
-    """A new database, dropped at the end."""
-    name = f"keyportal_bench_{os.getpid()}"
-    with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield f"{postgresql}/{name}"
-        finally:
-            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def load(server: Server, *, seconds: int, connections: int, keys: Mapping[str, str]) -> Result:
-    """Load one server with wrk."""
-    environment = server.served.environment or keys
-    before = server.cpu_seconds()
-    command = [
-        "taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency",
-        "-s", str(HERE / "rotate.lua"), f"http://127.0.0.1:{server.port}{server.served.path}",
-    ]  # fmt: skip
-    done = subprocess.run(  # noqa: S603 -- see above
-        command, env={**os.environ, **environment}, check=True, capture_output=True, text=True
-    )
-    said = json.loads(done.stdout.rpartition("RESULT ")[2])
-    after = server.cpu_seconds()
-    return Result(
-        requests_per_second=said["requests"] / said["seconds"],
-        cpu_us=(after[0] - before[0]) / said["requests"] * 1e6,
-        storing_us=(after[1] - before[1]) / said["requests"] * 1e6,
-        p50_us=said["p50_us"],
-        p99_us=said["p99_us"],
-        bad=said["bad"],
-    )
+def mistyped(keys: Path) -> Path:
+    """The keys with one character changed: well-formed but for the checksum."""
+    wrong = keys.with_name("mistyped.txt")
+    lines = [f"{key[:-1]}{'0' if key[-1] != '0' else '1'}" for key in keys.read_text().split()]
+    secrets.SystemRandom().shuffle(lines)
+    wrong.write_text("\n".join(lines) + "\n")
+    return wrong
 
 
 def calls(server: Server) -> dict[str, int]:
     """How many calls of all runs were issued, stored and lost, once none is on its way any more."""
     end = time.monotonic() + STORED_SECONDS
     while True:
-        with urlopen(f"http://127.0.0.1:{server.port}/metrics") as page:
+        with urlopen(f"http://127.0.0.1:{server.served.port}/metrics") as page:
             said = page.read().decode()
         found = re.findall(r"^keyportal_calls_(issued|stored|lost)_total (\S+)$", said, re.MULTILINE)
         numbers = {name: int(float(number)) for name, number in found}
@@ -206,6 +186,7 @@ def calls(server: Server) -> dict[str, int]:
         time.sleep(0.5)
 
 
+# --- What is printed ----------------------------------------------------------------------------------------------
 COLUMNS = (
     ("req/s", "10,.0f", lambda one: one.requests_per_second),
     ("CPU us/req", "12.1f", lambda one: one.cpu_us),
@@ -215,29 +196,35 @@ COLUMNS = (
 )
 
 
-def print_table(results: dict[str, list[Result]]) -> None:
+def print_table(results: Results) -> None:
     heads = "".join(f"{name:>{width.partition('.')[0].rstrip(',')}}" for name, width, _ in COLUMNS)
-    lines = [f"{'':24}{'x RSGI':>8}{'spread':>14}{heads}{'bad':>6}"]
-    lines += [_line(name, of_name, results[BASE]) for name, of_name in results.items()]
+    lines = [f"{'':26}{heads}{'bad':>6}"]
+    for name, of_name in results.items():
+        medians = "".join(format(statistics.median(map(what, of_name)), width) for _, width, what in COLUMNS)
+        lines.append(f"{name:26}{medians}{sum(one.bad for one in of_name):6}")
     sys.stdout.write("\n".join([*lines, ""]))
 
 
 def print_calls(counted: Mapping[str, Mapping[str, int]]) -> None:
     for name, numbers in counted.items():
         said = ", ".join(f"{number:,} {what}" for what, number in numbers.items())
-        sys.stdout.write(f"{name:24}calls: {said}\n")
+        sys.stdout.write(f"{name:26}calls: {said}\n")
 
 
-def _line(name: str, results: list[Result], base: list[Result]) -> str:
-    ratios = [one.requests_per_second / its.requests_per_second for one, its in zip(results, base, strict=True)]
-    spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
-    medians = "".join(format(_median(results, what), width) for _, width, what in COLUMNS)
-    bad = sum(one.bad for one in results)
-    return f"{name:24}{statistics.median(ratios):8.2f}{spread:>14}{medians}{bad:6}"
+def print_goals(results: Results) -> None:
+    sys.stdout.write(f"\n{'':38}{'median':>8}{'spread':>14}{'goal':>9}\n")
+    for goal in GOALS:
+        if goal.of not in results or goal.to not in results:
+            sys.stdout.write(f"{goal.measure:38}{'not measured':>22}{_bound(goal):>9}\n")
+            continue
+        pairs = zip(results[goal.of], results[goal.to], strict=True)
+        ratios = [goal.by(one) / goal.by(other) for one, other in pairs]
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
+        sys.stdout.write(f"{goal.measure:38}{statistics.median(ratios):8.2f}{spread:>14}{_bound(goal):>9}\n")
 
 
-def _median(results: list[Result], what: Callable[[Result], float]) -> float:
-    return statistics.median(map(what, results))
+def _bound(goal: Goal) -> str:
+    return f"{'<=' if goal.is_most else '>='} {goal.goal:g}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gate import HERE, can_connect, database, secrets_of_its_own
+from benchmarks.installations import HERE, can_connect, database, secrets_of_its_own
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keyportal-bench-")))
         stores = {"SQLite": f"sqlite:///{directory}/keyportal.sqlite3"}
         if can_connect(options.postgresql):
-            stores["PostgreSQL"] = stack.enter_context(database(options.postgresql))
+            stores["PostgreSQL"] = stack.enter_context(database(options.postgresql, "reminders"))
         environments = {name: _installation(directory / name, url) for name, url in stores.items()}
         for name, environment in environments.items():
             _say(f"Seeding {options.accounts:,} accounts on {name}")

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +12,28 @@ from typing import Self
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 30
+SERVER_CORE, CLIENT_CORE = 0, 1
 
 
 @dataclass(frozen=True)
 class Served:
-    """One server: its name in the table, its command with {port} in it, the path that is asked for."""
+    """One server: its name in the table, the port that its command opens, the core that it is held to."""
 
     name: str
+    port: int
     command: Sequence[str]
-    path: str = "/"
     environment: Mapping[str, str] | None = None
-    stores: bool = False  # its child stores what it logs, and may have a core of its own
+    core: int = SERVER_CORE
+    stores: bool = False  # its child stores what it logs, on the clients' core
 
 
 class Server:
-    """A running server, held to one core."""
+    """A running server."""
 
-    def __init__(self, served: Served, *, port: int, core: int) -> None:
-        self.served, self.port = served, port
-        command = [part.format(port=port) for part in served.command]
+    def __init__(self, served: Served) -> None:
+        self.served = served
         self._process = subprocess.Popen(  # noqa: S603 -- commands of this file's callers
-            ["taskset", "-c", str(core), sys.executable, *command],  # noqa: S607 -- found on the path
+            ["taskset", "-c", str(served.core), *served.command],  # noqa: S607 -- found on the path
             env={**os.environ, **(served.environment or {})},
             stdout=subprocess.DEVNULL,
         )
@@ -44,7 +44,7 @@ class Server:
             if self._process.poll() is not None:
                 raise SystemExit(f"{self.served.name} ended at its start.")
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self.served.port), timeout=1).close()
             except OSError:
                 time.sleep(0.1)
             else:
@@ -55,15 +55,19 @@ class Server:
         self._process.terminate()
         self._process.wait()
 
-    def move_storing(self, core: int) -> None:
-        """Give the process that stores what the server logs another core."""
+    def move_storing(self) -> None:
+        """Give the process that stores what the server logs the clients' core."""
         for pid in self._storing():
-            os.sched_setaffinity(pid, {core})
+            os.sched_setaffinity(pid, {CLIENT_CORE})
 
     def cpu_seconds(self) -> tuple[float, float]:
         """User and system time so far: of the server, and of the process that stores what it logs."""
         storing = sum(map(_cpu_seconds, self._storing()))
         return sum(map(_cpu_seconds, _tree(self._process.pid))) - storing, storing
+
+    def memory(self) -> int:
+        """Bytes that the server's own process holds in memory."""
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def _storing(self) -> set[int]:
         return _tree(self._process.pid) - {self._process.pid} if self.served.stores else set()
