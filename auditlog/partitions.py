@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.utils import Error as StoreError
 
 from auditlog.models import Call
@@ -97,8 +98,8 @@ def _drop(name: str) -> int:
     return held
 
 
-def _give_up_early(cursor: object) -> None:
-    cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'")  # type: ignore[attr-defined]
+def _give_up_early(cursor: CursorWrapper) -> None:
+    cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'")
 
 
 def _of_days() -> list[tuple[str, date]]:
