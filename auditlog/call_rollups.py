@@ -4,7 +4,7 @@ By hour: credential, caller and reason (`CallsByCaller`). By day: credential, ca
 Both are UTC's. A batch of thousands of calls raises a row for each of these that it has, not for each call.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from time import gmtime, strftime
 from typing import Any
@@ -59,11 +59,13 @@ class RollUps:
     def add_rows(self, calls: Iterable[CallModel]) -> None:
         """Count calls that were not stored by the call writer: a demonstration's, and those of tests."""
         for one in calls:
-            if one.account_id is None or one.credential_id is None:
-                continue
             at = one.at.timestamp()
-            about = (one.account_id, int(at) // HOUR, one.credential_id.hex, one.agent, one.network, one.reason)
-            self._raise([((*about, one.method, route_of(one.path)), (1, int(one.status >= FAILED), at, at))])
+            self._raise((alike, (1, int(one.status >= FAILED), at, at)) for alike in _alike(one))
+
+    def add_failed(self, calls: Iterable[CallModel]) -> None:
+        """Count calls as failed that were counted when they were accepted: their gateway told how they ended."""
+        ended = [(one, one.at.timestamp()) for one in calls]
+        self._raise((alike, (0, 1, at, at)) for one, at in ended for alike in _alike(one))
 
     def _raise(self, alike: Iterable[tuple[Alike, Count]]) -> None:
         by_caller: dict[tuple[Any, ...], Count] = {}
@@ -91,6 +93,13 @@ class RollUps:
                 return ""
             known.add(route)
         return route
+
+
+def _alike(one: CallModel) -> Iterator[Alike]:
+    """What a stored call is counted under; nothing for one of nobody."""
+    if one.account_id is not None and one.credential_id is not None:
+        who = (one.credential_id.hex, one.agent, one.network, one.reason)
+        yield (one.account_id, int(one.at.timestamp()) // HOUR, *who, one.method, route_of(one.path))
 
 
 def _counted(cleaner: Cleaner, calls: Iterable[Call]) -> Mapping[tuple[Any, ...], list[Any]]:

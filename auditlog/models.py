@@ -59,6 +59,7 @@ class Call(models.Model):
     path = models.CharField(max_length=1024)  # without its query; anything of secret shape is masked
     status = models.PositiveSmallIntegerField()
     duration_us = models.PositiveIntegerField(null=True)  # microseconds; null: only the gateway knows
+    size = models.PositiveBigIntegerField(null=True)  # bytes of the answer's body; null: likewise
     reason = models.CharField(max_length=32, blank=True)  # why it was refused; empty: accepted
     credential_kind = models.CharField(max_length=16, blank=True)
     credential_id = models.UUIDField(null=True)

@@ -1,5 +1,7 @@
 """`./portal up`: set up, then run web, gate and jobs side by side in one terminal.
 
+With ACCESS_LOG_LISTEN set, what collects the gateways' access logs runs beside them.
+
 Called as `python -m keyportal.processes PORT GATE_PORT [--demo]`; DATA_DIR is in the environment.
 """
 
@@ -176,7 +178,10 @@ def _static_files_fingerprint() -> str:
 # --- Running ------------------------------------------------------------------------------------------------------
 def commands(port: int, gate_port: int) -> dict[str, str]:
     """What runs side by side, each as the module and arguments that Python is started with."""
-    return {
+    from django.conf import settings  # noqa: PLC0415 -- set up by now
+
+    collector = {"collector": "django collect_access_log"} if settings.ACCESS_LOG_LISTEN else {}
+    return collector | {
         "web": f"granian --interface wsgi --host {HOST} --port {port} --blocking-threads {WEB_THREADS}"
         " --log-level error --workers-kill-timeout 3 keyportal.wsgi:application",
         "gate": f"apikeys.gate --host {HOST} --port {gate_port}",
@@ -186,7 +191,7 @@ def commands(port: int, gate_port: int) -> dict[str, str]:
 
 
 def run(port: int, gate_port: int, entrance: str) -> int:
-    """Run the three until one ends or somebody stops them; the exit status."""
+    """Run them until one ends or somebody stops them; the exit status."""
     honcho.KILL_WAIT = STOP_SECONDS
     python = shlex.quote(sys.executable)
     processes = honcho.Manager(honcho.Printer(Output()))

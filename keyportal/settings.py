@@ -64,6 +64,8 @@ API_UNKNOWN_ROUTES = variables.one_of(
 )
 if API_UNKNOWN_ROUTES == "refuse" and API_SPEC is None:
     raise ImproperlyConfigured("API_UNKNOWN_ROUTES is 'refuse', but API_SPEC does not say which routes are known.")
+ACCESS_LOG_LISTEN = env.list("ACCESS_LOG_LISTEN", default=[])
+ACCESS_LOG_TOKENS = env.list("ACCESS_LOG_TOKENS", default=[])
 DEMO_PASSWORD = env.str("DEMO_PASSWORD", default="")
 DEMO = env.bool("DEMO", default=False)
 

@@ -12,14 +12,18 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 import uvicorn
 from django.conf import settings
 from django.db import connection
 
+from apikeys import secrets
 from apikeys.gate.app import Gate, GateProtocol, lifespan
-from apikeys.secrets import mask
+from apikeys.gate.store import Credential
+from apikeys.secrets import Kind, mask
 from auditlog.call_storage import LocalStorage
+from tests.factories import AccountFactory
 
 HOST = "127.0.0.1"
 
@@ -130,6 +134,21 @@ class ThreadGate:
     def gate(self) -> Gate:
         gate: Gate = self._server.lifespan.state["gate"]
         return gate
+
+
+def granted(gate: ThreadGate, *scopes: str, kind: Kind = Kind.PRIVATE_APP, end: str = "", burst: int = 100) -> str:
+    """A credential with these scopes, as the gate keeps one that it has read; its secret."""
+    secret, account = secrets.generate(kind), AccountFactory.create(slug="acme")
+    credential = Credential(
+        digest=secrets.newest_digest(secret), id=uuid4(), kind=kind, end=end, account_id=account.pk,
+        account_number=account.number, account_slug=account.slug, account_state=account.state, burst_limit=burst,
+        daily_limit=1000, time_zone="UTC", scopes=frozenset(scopes),
+    )  # fmt: skip
+    kept = threading.Event()
+    gate.gate.loop.call_soon_threadsafe(gate.gate.known.keep, credential)
+    gate.gate.loop.call_soon_threadsafe(kept.set)
+    assert kept.wait(5)
+    return secret
 
 
 class ProcessGate:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
-from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
@@ -15,11 +14,10 @@ from pytest_django import Settings
 
 from apikeys import secrets
 from apikeys.gate import protected_api
-from apikeys.gate.store import Credential
 from apikeys.secrets import Kind
 from auditlog.models import Call
-from tests.factories import AccountFactory, ApiKeyFactory
-from tests.gates import Answer, ThreadGate, ask, bearer, database_url
+from tests.factories import ApiKeyFactory
+from tests.gates import Answer, ThreadGate, ask, bearer, database_url, granted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,21 +46,6 @@ def document(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 def gate(document: Path) -> Iterator[ThreadGate]:
     with ThreadGate() as running:
         yield running
-
-
-def granted(gate: ThreadGate, *scopes: str, kind: Kind = Kind.PRIVATE_APP, end: str = "") -> str:
-    """A credential with these scopes, as the gate keeps one that it has read; its secret."""
-    secret, account = secrets.generate(kind), AccountFactory.create(slug="acme")
-    credential = Credential(
-        digest=secrets.newest_digest(secret), id=uuid4(), kind=kind, end=end, account_id=account.pk,
-        account_number=account.number, account_slug=account.slug, account_state=account.state, burst_limit=1,
-        daily_limit=10, time_zone="UTC", scopes=frozenset(scopes),
-    )  # fmt: skip
-    kept = Event()
-    gate.gate.loop.call_soon_threadsafe(gate.gate.known.keep, credential)
-    gate.gate.loop.call_soon_threadsafe(kept.set)
-    assert kept.wait(5)
-    return secret
 
 
 def call(gate: ThreadGate, secret: str, method: str, path: str) -> Answer:
@@ -107,7 +90,7 @@ def test_an_app_without_the_scope_is_told_which(document: Path, kind: Kind, page
 
 
 def test_a_call_without_the_scope_counts_toward_no_limit(gate: ThreadGate) -> None:
-    secret = granted(gate, "contacts.read")
+    secret = granted(gate, "contacts.read", burst=1)
 
     assert [call(gate, secret, "POST", "/contacts").status for _ in range(3)] == [403] * 3
 

@@ -46,6 +46,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
         "rows": rows,
         "first": first,
         "follow": first and request.GET.get("follow") == "1",
+        "has_verdicts": any(call.duration_us is None for call, *_ in rows),
         "kept_days": usage.CALLS_KEPT_FOR.days,
         "asks_for_more": since is not None and since < now - usage.CALLS_KEPT_FOR,
     }

@@ -1,5 +1,6 @@
 """A protected API that writes down what reaches it, and the gateways of `deploy/` in front of it and of a gate."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from tests.gates import HOST, free_port
 
 DEPLOY = Path(settings.BASE_DIR) / "deploy"
 START_SECONDS = 10
+NOBODY = 9  # a port that nothing listens on
 
 
 @dataclass
@@ -36,6 +38,7 @@ class ProtectedApi:
     status: int = 200
     body: bytes = b'{"results": []}'
     received: list[Received] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)  # that it answers with
 
     def __enter__(self) -> Self:
         api = self
@@ -49,6 +52,8 @@ class ProtectedApi:
                 api.received.append(Received(self.command, self.path, headers, self.rfile.read(length)))
                 self.send_response(api.status)
                 self.send_header("Content-Type", "application/json")
+                for name, value in api.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(api.body)))
                 self.end_headers()
                 self.wfile.write(api.body)
@@ -69,7 +74,7 @@ class ProtectedApi:
 
 
 @contextmanager
-def nginx(directory: Path, *, gate: int, api: int) -> Iterator[int]:
+def nginx(directory: Path, *, gate: int, api: int, collector: int = 0) -> Iterator[int]:
     """Debian's nginx with `deploy/nginx.conf`, but for its addresses; its port."""
     port = free_port()
     program = _program("nginx")
@@ -82,6 +87,7 @@ def nginx(directory: Path, *, gate: int, api: int) -> Iterator[int]:
             "127.0.0.1:9000": f"{HOST}:{api}",
             "listen 8080": f"listen {HOST}:{port}",
             "/var/log/nginx": str(logs),
+            "127.0.0.1:8002": f"{HOST}:{collector or NOBODY}",
         },
     )
     temporary = "".join(
@@ -96,22 +102,24 @@ def nginx(directory: Path, *, gate: int, api: int) -> Iterator[int]:
 
 
 @contextmanager
-def caddy(directory: Path, *, gate: int, api: int) -> Iterator[int]:
-    """Debian's Caddy with `deploy/Caddyfile`, but for its addresses; its port."""
+def caddy(directory: Path, *, gate: int, api: int, collector: int = 0) -> Iterator[int]:
+    """Debian's Caddy with `deploy/Caddyfile`, but for its addresses and the marks of its comment; its port."""
     port = free_port()
     program = _program("caddy")
     (directory / "logs").mkdir()
-    (directory / "Caddyfile").write_text(
-        _changed(
-            DEPLOY / "Caddyfile",
-            {
-                "127.0.0.1:8001": f"{HOST}:{gate}",
-                "127.0.0.1:9000": f"{HOST}:{api}",
-                ":8080 {": f"http://:{port} {{\n\tbind {HOST}",
-                "/var/log/caddy": str(directory / "logs"),
-            },
-        )
+    text = _changed(
+        DEPLOY / "Caddyfile",
+        {
+            "127.0.0.1:8001": f"{HOST}:{gate}",
+            "127.0.0.1:8002": f"{HOST}:{collector or NOBODY}",
+            "127.0.0.1:9000": f"{HOST}:{api}",
+            ":8080 {": f"http://:{port} {{\n\tbind {HOST}",
+            "/var/log/caddy": str(directory / "logs"),
+        },
     )
+    if collector:
+        text = re.sub(r"^\t#([\tl}])", r"\t\1", text, flags=re.MULTILINE)
+    (directory / "Caddyfile").write_text(text)
     with _running([program, "run", "--config", str(directory / "Caddyfile"), "--adapter", "caddyfile"], port):
         yield port
 

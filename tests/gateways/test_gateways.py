@@ -6,20 +6,34 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Account
+from accounts.permissions import Role
 from apikeys import secrets
 from apikeys.secrets import Kind
 from auditlog.models import Call
-from tests.factories import ApiKeyFactory, SunsetFactory
-from tests.gates import Answer, Connection, ThreadGate, ask, bearer
+from keyportal.template_tags import milliseconds
+from tests.collecting import Collecting
+from tests.factories import ApiKeyFactory, MemberFactory, SunsetFactory
+from tests.gates import Answer, Connection, ThreadGate, ask, bearer, granted
 from tests.gateways.servers import ProtectedApi, caddy, nginx
+from tests.visitors import signed_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once("gateways know nothing of the store")]
+
+DOCUMENT = """
+openapi: 3.1.0
+components: {securitySchemes: {oauth: {type: oauth2, flows: {}}}}
+paths:
+  /contacts:
+    get: {security: [{oauth: [contacts.read]}]}
+    post: {security: [{oauth: [contacts.read, contacts.write]}]}
+"""
 
 Gateway = Callable[..., AbstractContextManager[int]]
 
@@ -42,10 +56,15 @@ class Road:
 
 
 @pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
-def road(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Road]:
-    settings.API_KEY_QUERY_PARAM = "hapikey"
+def gateway(request: pytest.FixtureRequest) -> Gateway:
     start: Gateway = request.param
-    with ThreadGate() as gate, ProtectedApi() as api, start(tmp_path, gate=gate.port, api=api.port) as port:
+    return start
+
+
+@pytest.fixture
+def road(gateway: Gateway, tmp_path: Path, settings: Settings) -> Iterator[Road]:
+    settings.API_KEY_QUERY_PARAM = "hapikey"
+    with ThreadGate() as gate, ProtectedApi() as api, gateway(tmp_path, gate=gate.port, api=api.port) as port:
         yield Road(port, gate, api, tmp_path)
 
 
@@ -98,6 +117,67 @@ def test_a_body_reaches_the_api(road: Road, secret: str) -> None:
     assert answer is not None
     assert answer.status == 200
     assert road.api.received[0].body == body
+
+
+def test_an_app_that_lacks_a_scope_is_told_which(tmp_path: Path, settings: Settings, gateway: Gateway) -> None:
+    settings.API_SPEC = tmp_path / "openapi.yaml"
+    settings.API_SPEC.write_text(DOCUMENT)
+    with ThreadGate() as gate, ProtectedApi() as api, gateway(tmp_path, gate=gate.port, api=api.port) as port:
+        secret = granted(gate, "contacts.read")
+
+        read = ask(port, bearer(secret), target="/contacts")
+        written = ask(port, bearer(secret), target="/contacts", method="POST")
+
+    assert (read.status, written.status) == (200, 403)
+    (received,) = api.received
+    assert (received.headers["x-credential-kind"], received.headers["x-scopes"]) == ("private_app", "contacts.read")
+    challenge = 'Bearer error="insufficient_scope", scope="contacts.read contacts.write"'
+    assert written.headers["www-authenticate"] == challenge
+    said = json.loads(written.body)
+    assert (said["category"], said["correlationId"]) == ("MISSING_SCOPES", written.headers["x-request-id"])
+
+
+def test_503_of_the_gate_comes_with_its_body_and_when_to_come_back(road: Road, secret: str) -> None:
+    """The store is there and cannot be asked: another thing than a gate that is away."""
+    road.gate.gate.known.set_back = True
+    road.gate.gate.known.fresh_until = 0.0  # as after a store that was set back
+
+    answer = road.call(bearer(secret))
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    said = json.loads(answer.body)
+    assert (said["category"], said["correlationId"]) == ("SERVICE_UNAVAILABLE", answer.headers["x-request-id"])
+    assert road.api.received == []
+
+
+def test_what_the_api_says_of_itself_does_not_hide_the_gates_request_id(road: Road, secret: str) -> None:
+    road.api.headers["X-Request-Id"] = "the API's own"
+
+    answer = road.call(bearer(secret))
+
+    assert answer.headers["x-request-id"] == road.api.received[0].headers["x-request-id"]
+
+
+def test_the_call_log_is_completed_by_the_gateways_own_log(tmp_path: Path, gateway: Gateway, secret: str) -> None:
+    member = MemberFactory.create(account=Account.objects.get(), role=Role.DEVELOPER)
+    with (
+        Collecting(tmp_path) as collecting,
+        ThreadGate() as gate,
+        ProtectedApi(status=418, body=b"x" * 77) as api,
+        gateway(tmp_path, gate=gate.port, api=api.port, collector=collecting.port) as port,
+    ):
+        passed = ask(port, bearer(secret), target="/things")
+        refused = ask(port, bearer(secrets.generate(Kind.API_KEY)), target="/things")
+        while Call.objects.filter(duration_us__isnull=False).count() < 2:
+            Event().wait(0.05)
+
+    assert (passed.status, refused.status) == (418, 401)
+    calls = {call.status: call for call in Call.objects.all()}
+    assert (calls[418].size, calls[401].reason) == (77, "unknown")
+    page = signed_in(member).get(f"/accounts/{member.account.slug}/calls/").content.decode()
+    assert "<strong>418</strong>" in page
+    assert milliseconds(calls[418].duration_us) in page
+    assert "gate’s verdict" not in page
 
 
 @pytest.mark.parametrize(
