@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
-ROOMS = ("accounts", "apikeys", "auditlog", "benchmarks", "keyportal", "tests", "tools")
+ROOMS = ("accounts", "apikeys", "auditlog", "benchmarks", "examples", "keyportal", "tests", "tools")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
