@@ -28,7 +28,7 @@ class Collecting:
             f"udp://{HOST}:{self.port}", f"tcp://{HOST}:{self.port}", f"unix://{self.path}",
             f"http://{HOST}:{self.http_port}",
         )  # fmt: skip
-        command = [sys.executable, "manage.py", "collect_access_log", "--json"]
+        command = [sys.executable, "-m", "django", "collect_access_log", "--json"]  # as `./portal up` runs it
         environment = {
             "DATABASE_URL": database_url(),
             "ACCESS_LOG_TOKENS": f"{NEXT_TOKEN},{TOKEN}",

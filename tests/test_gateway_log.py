@@ -51,6 +51,7 @@ TRAEFIK = {
         b"<190>May  4 12:00:00 nginx: " + json.dumps(own()).encode(),
         own(seconds=None, milliseconds=12),  # Envoy
         own(time="2026-05-04T12:00:00.000Z"),
+        own(time=None, started="2026-05-04T11:59:59.988Z"),
         own(time="2026-05-04T14:00:00+02:00"),
         own(time="2026-05-04T12:00:00"),
         {name: value for name, value in own().items() if name != "time"},
@@ -98,6 +99,7 @@ def test_a_line_without_request_id_is_of_no_call(said: Any) -> None:
         (own(bytes=-1), "size"),
         (own(bytes=2**63), "size"),
         (own(bytes=None), "size"),
+        (own(started="yesterday"), "time"),
         (own(time=0), "time"),
         (own(time=1e300), "time"),
         (own(time="yesterday"), "time"),
@@ -129,8 +131,9 @@ def test_no_line_does_more_than_be_refused(said: Any) -> None:
         assert isinstance(read(said), Completion | None)
 
 
-def test_a_call_longer_than_the_column_holds_is_shown_as_the_longest() -> None:
-    told = read(own(seconds=90_000))
+@pytest.mark.parametrize("when", ["time", "started"])
+def test_a_call_longer_than_the_column_holds_is_shown_as_the_longest(when: str) -> None:
+    told = read(own(seconds=1e300, **{when: NOW.timestamp()}))
 
     assert told is not None
     assert told.duration_us == LONGEST_US

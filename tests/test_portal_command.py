@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 from keyportal import installation, processes
 
@@ -225,6 +226,13 @@ def test_what_env_says_wins_over_the_defaults_of_up_and_a_mistake_in_it_is_one_l
 
     assert answer.stdout == "https://portal.example.com\n"
     assert answer.stderr == "./portal up: DIGEST_PEPPERS: each item is id:base64 of 32 bytes, newest first.\n"
+
+
+@pytest.mark.parametrize("listen", [[], ["udp://127.0.0.1:8002"]])
+def test_the_collector_runs_where_it_is_told_to_listen(listen: list[str], settings: Settings) -> None:
+    settings.ACCESS_LOG_LISTEN = listen
+
+    assert ("collector" in processes.commands(18001, 18002)) == bool(listen)
 
 
 # --- Wrong settings -----------------------------------------------------------------------------------------------

@@ -37,6 +37,9 @@ class Outcome(NamedTuple):
     repeated: frozenset[UUID]  # complete before
 
 
+NOTHING = Outcome(frozenset(), frozenset())
+
+
 class Completions:
     """One process's; remembers the routes that it has counted failures of."""
 

@@ -43,7 +43,8 @@ def completion(line: bytes, *, now: datetime) -> Completion | None:
     Three shapes are known, each a JSON object: Caddy's, Traefik's, and ours, which `deploy/` has nginx and Envoy write
     and which is for everybody else:
     `{"request_id": UUID, "status": 200, "seconds": 0.012, "bytes": 512, "time": 1764115200.5}`, where `milliseconds`
-    may stand for `seconds`, and `time`, which may be missing, may be ISO 8601. A syslog header (RFC 3164) may precede.
+    may stand for `seconds`, `time` may be missing or in ISO 8601, and `started`, when the call began, may stand for it.
+    A syslog header (RFC 3164) may precede.
 
     :raises BadLineError: if it is none of these.
     """
@@ -56,11 +57,13 @@ def completion(line: bytes, *, now: datetime) -> Completion | None:
         identity, status, duration, size, at = _own(said)
     if identity in (None, "", "-"):
         return None
+    took = min(int(_number(duration, "duration", 0, math.inf)), LONGEST_US)
+    ended_at = _instant(at, now) + (took / 1e6 if "started" in said else 0.0)
     return Completion(
         _uuid(identity),
-        _instant(at, now),
+        ended_at,
         int(_number(status, "status", 100, 599)),
-        min(int(_number(duration, "duration", 0, math.inf)), LONGEST_US),
+        took,
         int(_number(size, "size", 0, LARGEST)),
     )
 
@@ -80,7 +83,8 @@ def _parsed(line: bytes) -> Said:
 def _own(said: Said) -> tuple[Any, ...]:
     seconds, milliseconds = said.get("seconds"), said.get("milliseconds")
     duration = _times(seconds, 1e6) if seconds is not None else _times(milliseconds, 1e3)
-    return said.get("request_id"), said.get("status"), duration, said.get("bytes"), said.get("time")
+    at = said["started"] if "started" in said else said.get("time")
+    return said.get("request_id"), said.get("status"), duration, said.get("bytes"), at
 
 
 def _caddy(said: Said) -> tuple[Any, ...]:

@@ -1,16 +1,21 @@
 """The example for Envoy, which is not here to run: read as Envoy reads it, and held to what the gate says."""
 
 import importlib
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
+from django.utils import timezone
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from google.protobuf.json_format import ParseDict
 
 from apikeys import secrets
 from apikeys.secrets import Kind
+from auditlog.gateway_log.lines import completion
 from tests.factories import ApiKeyFactory
 from tests.gates import ThreadGate, ask, bearer
 from tests.gateways.servers import DEPLOY
@@ -86,6 +91,24 @@ def test_what_the_gate_says_reaches_the_api_or_the_caller(example: dict[str, Any
     for answer in (limited, refused):
         lost = {name for name in answer.headers if not _is_in(name, response["allowed_client_headers"])}
         assert lost <= NOT_FOR_OTHERS
+
+
+def test_the_access_log_tells_the_collector_of_each_call(example: dict[str, Any]) -> None:
+    manager = example["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    written = manager["access_log"][0]["typed_config"]["log_format"]["json_format"]
+    now, request_id = timezone.now(), uuid4()
+    commands = {
+        "%START_TIME%": (now - timedelta(seconds=90)).isoformat(), "%DURATION%": 90_000, "%RESPONSE_CODE%": 418,
+        "%BYTES_SENT%": 77, "%REQ(X-REQUEST-ID)%": str(request_id),
+    }  # fmt: skip
+
+    told = completion(
+        json.dumps({name: commands.get(command, "x") for name, command in written.items()}).encode(), now=now
+    )
+
+    assert told is not None
+    assert told[:1] + told[2:] == (request_id, 418, 90_000_000, 77)
+    assert told.ended_at == pytest.approx(now.timestamp())
 
 
 def test_the_api_gets_no_secret(example: dict[str, Any]) -> None:
