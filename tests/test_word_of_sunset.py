@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from accounts import operations, outbox
 from accounts.actors import SHELL
-from accounts.models import Account, OutgoingMail
+from accounts.models import Account, OutgoingMail, RoleMailbox
 from apikeys.models import ApiKey, Sunset
 from apikeys.models.sunset import Brownout
 from apikeys.operations import api_keys, sunsets, word_of_sunset
@@ -192,6 +192,18 @@ def test_a_groups_dates_are_told_to_its_accounts_and_those_for_all_to_the_others
     }
 
 
+def test_the_role_mailbox_gets_it_too_in_the_accounts_zone(key: ApiKey) -> None:
+    Account.objects.filter(pk=key.account_id).update(time_zone="Europe/Berlin")
+    RoleMailbox.objects.create(account=key.account, email="team@acme.example", named_at=NOW, confirmed_at=NOW)
+    announce()
+
+    mails = {mail.to[0]: str(mail.body) for mail in run(NOW)}
+
+    assert sorted(mails) == ["ada@acme.example", "team@acme.example"]
+    assert "This mailbox gets the reminders of Acme" in mails["team@acme.example"]
+    assert "11:30 AM CEST" in mails["team@acme.example"]
+
+
 def test_an_announcement_that_ends_no_calls_is_told_to_nobody(key: ApiKey) -> None:
     announce(creation=NOW + DAY, authentication=None)
 
@@ -271,7 +283,7 @@ def test_rehearsals_that_are_over_are_not_named(key: ApiKey) -> None:
 
     before, after = run(NOW), run(END - 90 * DAY)
 
-    assert ("rehearsals" in str(before[0].body), "rehearsals" in str(after[0].body)) == (True, False)
+    assert ("Rehearsals" in str(before[0].body), "Rehearsals" in str(after[0].body)) == (True, False)
 
 
 def test_the_days_left_are_rounded_up(key: ApiKey) -> None:

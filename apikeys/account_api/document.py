@@ -35,6 +35,15 @@ ACCEPTED_HEADERS = {
 }
 
 
+# While an end of API keys is announced, on answers to calls with one.
+SUNSET_HEADERS = {
+    "Deprecation": "Since when API keys are deprecated, as @ and Unix seconds (RFC 9745).",
+    "Sunset": "From when on calls with an API key are refused (RFC 8594).",
+    "Link": 'The page that says what to use instead, with rel="sunset".',
+}
+SENT = [*ACCEPTED_HEADERS, *SUNSET_HEADERS, "X-Request-Id"]
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     status: int
@@ -85,7 +94,8 @@ def document() -> dict[str, Any]:
     built["servers"] = [{"url": settings.SITE_ORIGIN}]
     built["components"] |= {
         "responses": {name: _refusal(about) for name, about in REFUSALS.items()},
-        "headers": {name: _header(text) for name, text in ACCEPTED_HEADERS.items()} | {"X-Request-Id": _request_id()},
+        "headers": {name: _header(text) for name, text in (ACCEPTED_HEADERS | SUNSET_HEADERS).items()}
+        | {"X-Request-Id": _request_id()},
         "securitySchemes": _security_schemes(),
     }
     built["components"]["schemas"]["Error"] = Error.model_json_schema(by_alias=True)
@@ -97,7 +107,7 @@ def document() -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     answer = operation["responses"].pop(200)
-    answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in [*ACCEPTED_HEADERS, "X-Request-Id"]}
+    answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in SENT}
     answer["content"][JSON]["example"] = example(answer["content"][JSON]["schema"], schemas)
     operation["responses"] = {"200": answer} | {
         str(about.status): {"$ref": f"#/components/responses/{name}"} for name, about in REFUSALS.items()

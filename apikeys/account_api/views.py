@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from apikeys.account_api.document import JSON, document
+from apikeys.account_api.document import JSON, SUNSET_HEADERS, document
 from apikeys.account_api.endpoints import SAME_AS
 
 
@@ -53,7 +53,7 @@ def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django pas
 @never_cache  # its frame names who is signed in
 def docs(request: HttpRequest) -> HttpResponse:
     about = document()
-    headers = about["components"]["headers"]
+    headers = {name: header for name, header in about["components"]["headers"].items() if name not in SUNSET_HEADERS}
     context = {
         "info": about["info"],
         "base_address": settings.SITE_ORIGIN,

@@ -52,6 +52,8 @@ def announce(
             _write_down(Action.SUNSET_ANNOUNCED, sunset, by=by, now=now, **sunset.facts)
             revisions.take(account=None, now=now)
     except IntegrityError as taken:
+        if not Sunset.objects.in_force().filter(group=group).exists():
+            raise
         why = _("An end is announced for %(them)s already. Change or withdraw that one.")
         raise SunsetError(why % {"them": group or _("all accounts")}) from taken
     revisions.settle()
