@@ -9,7 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from accounts import addresses
+from accounts import addresses, mail_choices, mail_kinds
 from accounts.models import Account, User
 from accounts.names import refuse_secret, validate_name
 from accounts.operations import accounts_named
@@ -53,6 +53,17 @@ class AccountForm(forms.Form):
         choices=_zones,
         help_text=_("Its midnight begins the account’s day, by which the daily limit counts."),
     )
+
+
+class MailChoicesForm(forms.Form):
+    """When each kind of mail shall come that may be chosen; the fields are named by the kinds."""
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind, chosen in mail_choices.of(user).items():
+            choices = [(one.value, one.label) for one in mail_choices.offered(kind)]
+            label = str(mail_kinds.KINDS[kind].title)
+            self.fields[kind] = forms.ChoiceField(choices=choices, label=label, initial=chosen)
 
 
 class RoleForm(forms.Form):

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import translation
 
-from accounts import letters, readers
+from accounts import letters, mail_choices, readers
 from accounts.models import OutgoingMail, User
 
 Composer = Callable[[OutgoingMail, datetime], letters.Letter | None]
@@ -39,6 +39,11 @@ def composes(kind: str) -> Callable[[Composer], Composer]:
     return register
 
 
+def kinds() -> set[str]:
+    """Every kind that somebody composes."""
+    return set(_composers)
+
+
 def add(kind: str, *, about: object, to: str, now: datetime) -> None:
     """Owe somebody a mail; the same again is the same mail.
 
@@ -55,6 +60,9 @@ def add_all(owed: Iterable[Owed], *, now: datetime, due_at: datetime) -> None:
     if not connection.in_atomic_block:
         raise RuntimeError("An owed mail must share the transaction of what it tells.")
     mails = [OutgoingMail(kind=one.kind, about=one.about, to=one.to, created_at=now, due_at=due_at) for one in owed]
+    mornings = mail_choices.mornings(mails, now=due_at)
+    for mail in mails:
+        mail.due_at = mornings.get((mail.kind, mail.to), due_at)
     OutgoingMail.objects.bulk_create(mails, ignore_conflicts=True)
 
 
@@ -63,6 +71,8 @@ def compose(mail: OutgoingMail, *, now: datetime) -> letters.Letter | None:
 
     :raises KeyError: for a kind that this version does not know.
     """
+    if not mail_choices.wanted(mail):
+        return None
     with _as_the_recipient_reads(mail.to):
         return _composers[mail.kind](mail, now)
 

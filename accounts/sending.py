@@ -14,9 +14,10 @@ from smtplib import SMTPRecipientsRefused
 
 import structlog
 from anymail.exceptions import AnymailError, AnymailRecipientsRefused
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from accounts import bounces, letters, outbox
+from accounts import bounces, digests, letters, outbox
 from accounts.models import BouncedAddress, OutgoingMail
 from auditlog.shapes import mask
 
@@ -45,7 +46,7 @@ def send_next(*, now: datetime) -> bool:
         _log.exception("mail_not_written", mail=str(mail.id), kind=mail.kind)
         _try_later(mail, failure, now=now)
     else:
-        _note(mail, **({"sent_at": now} if sent else {"dropped_at": now}))
+        _end(mail, **({"sent_at": now} if sent else {"dropped_at": now}))
         if sent:
             bounces.note_delivery(email=mail.to, at=now, now=now, disproves=[Kind.REFUSED])
     return True
@@ -75,7 +76,7 @@ def _try_later(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None
         bounces.note(email=mail.to, kind=Kind.REFUSED, why=why, now=now)
     if now - mail.created_at >= GIVEN_UP_AFTER:
         _log.error("mail_given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
-        _note(mail, dropped_at=now, failure=why)
+        _end(mail, dropped_at=now, failure=why)
         return
     pause = min(FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), LONGEST_PAUSE)
     _log.warning("mail_not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
@@ -90,11 +91,11 @@ def _refuses_the_address(failure: Exception) -> bool:
 
 
 def _claim(*, now: datetime) -> OutgoingMail | None:
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    owed = OutgoingMail.objects.filter(free, due_at__lte=now, sent_at__isnull=True, dropped_at__isnull=True)
-    while (first := owed.order_by("due_at").values_list("pk", flat=True).first()) is not None:
-        if owed.filter(pk=first).update(claimed_until=now + LEASE, attempts=F("attempts") + 1):
-            return OutgoingMail.objects.get(pk=first)
+    claimable = OutgoingMail.objects.claimable(now=now)
+    while (first := claimable.order_by("due_at").first()) is not None:
+        mail = digests.gather(first, now=now)
+        if claimable.filter(pk=mail.pk).update(claimed_until=now + LEASE, attempts=F("attempts") + 1):
+            return OutgoingMail.objects.get(pk=mail.pk)
     return None
 
 
@@ -103,5 +104,13 @@ def _claimed_by_us(mail: OutgoingMail) -> QuerySet[OutgoingMail]:
     return OutgoingMail.objects.filter(pk=mail.pk, attempts=mail.attempts)
 
 
-def _note(mail: OutgoingMail, **facts: datetime | str | None) -> None:
-    _claimed_by_us(mail).update(**facts)
+@transaction.atomic
+def _end(mail: OutgoingMail, **facts: datetime | str) -> None:
+    """The mail is sent or dropped, and with it what it is the digest of."""
+    if _note(mail, **facts):
+        mail.parts.owed().update(**facts, letter=None)
+
+
+def _note(mail: OutgoingMail, **facts: datetime | str | None) -> bool:
+    """False if another worker has it by now."""
+    return bool(_claimed_by_us(mail).update(**facts))

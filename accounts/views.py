@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import invitations, operations, themes
-from accounts.forms import AccountForm, ProfileForm
+from accounts import invitations, mail_kinds, operations, themes
+from accounts.forms import AccountForm, MailChoicesForm, ProfileForm
 from accounts.guards import person, requires
 from accounts.models import Account, Member, User
 from accounts.permissions import GRANTS, Permission, Role
@@ -84,7 +84,9 @@ def profile(request: HttpRequest) -> HttpResponse:
         operations.save_profile(user, now=timezone.now())
         messages.success(request, _("Saved."))
         return redirect("profile")
-    return render(request, "accounts/profile.html", {"form": form})
+    at_once = [kind.title for kind in mail_kinds.KINDS.values() if kind.duty is mail_kinds.Duty.AT_ONCE]
+    context = {"form": form, "mails_form": MailChoicesForm(user=user), "always": at_once}
+    return render(request, "accounts/profile.html", context)
 
 
 @login_required

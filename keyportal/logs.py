@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What follows opens a door by itself, for whoever reads it in time.
 _LINKS = re.compile(
-    r"(^|https?://[^/\s]+)/(invitations|role-mailboxes|set-up|auth/password/reset/key|auth/email/change|auth/confirm-email)/[^/\s\"<]+"
+    r"(^|https?://[^/\s]+)/(invitations|role-mailboxes|set-up|auth/password/reset/key|auth/email/change|auth/confirm-email|mail/switch-off)/[^/\s\"<]+"
 )
 
 

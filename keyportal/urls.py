@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from accounts import (
     address_pages,
     invitation_pages,
+    mail_choice_pages,
     mail_events,
     notice_pages,
     role_mailbox_pages,
@@ -25,12 +26,14 @@ handler429 = "keyportal.errors.too_many_requests"  # allauth's: a rate limit is 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", people.home, name="home"),
     path("profile/", people.profile, name="profile"),
+    path("profile/mails/", mail_choice_pages.save, name="profile-mails"),
     path("notices/", notice_pages.page, name="notices"),
     path("notices/read/", notice_pages.mark_read, name="notices-read"),
     path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
     path("mail/", mail_pages.mails, name="mails"),
     path("mail/<str:name>/", mail_pages.mail, name="mail"),
     path("anymail/<str:provider>/tracking/", mail_events.webhook, name="mail-events"),
+    path("mail/switch-off/<str:token>/", mail_choice_pages.switch_off, name="mails-switch-off"),
     path("theme/", people.theme, name="theme"),
     path("auth/email/", address_pages.page, name="account_email"),  # before allauth's, which keeps several
     path("auth/email/change/<str:token>/", address_pages.change, name="new-address"),

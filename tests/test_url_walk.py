@@ -104,6 +104,7 @@ ELSEWHERE = {
     *(
         "home",
         "profile",
+        "profile-mails",
         "theme",
         "accounts:choose",
         "set-up",
@@ -117,6 +118,7 @@ ELSEWHERE = {
         "migrate",
         "mails",
         "mail",
+        "mails-switch-off",
         "new-address",
         "single-sign-on",
         "single-sign-on-callback",

@@ -5,6 +5,7 @@ from accounts.models.account import Account
 from accounts.models.bounced_address import BouncedAddress
 from accounts.models.group import AccountGroup, GroupedAccount
 from accounts.models.invitation import Invitation
+from accounts.models.mail_choice import MailChoice
 from accounts.models.member import Member
 from accounts.models.notice import Notice
 from accounts.models.outgoing_mail import OutgoingMail
@@ -20,6 +21,7 @@ __all__ = [
     "Change",
     "GroupedAccount",
     "Invitation",
+    "MailChoice",
     "Member",
     "Notice",
     "OutgoingMail",
