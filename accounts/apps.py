@@ -8,8 +8,10 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import (  # noqa: PLC0415 -- models are there from now on
+            digests,  # noqa: F401 -- its composers make themselves known
             mail_events,
-            mails,  # noqa: F401 -- its composers make themselves known
+            mail_previews,  # noqa: F401 -- likewise
+            mails,  # noqa: F401 -- likewise
             sign_in_log,
             sign_in_mails,  # noqa: F401 -- likewise
         )

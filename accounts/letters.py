@@ -46,10 +46,9 @@ def write(*, subject: str, template: str, context: Mapping[str, Any], thread: st
     :param thread: what the mail is about, such as "api-key-7"; mails about the same thing stand together.
     """
     body = render_to_string(f"mails/{template}.html", {**context, "subject": subject})
-    # What a composer was given may hold line breaks; a header may not.
-    return Letter(
-        subject=" ".join(subject.split()), body=body, language=translation.get_language() or "en", thread=thread
-    )
+    # Names come into it. A header holds no line breaks, and what looks like an encoded word is one (RFC 2047).
+    line = " ".join(subject.split()).replace("=?", "= ?")
+    return Letter(subject=line, body=body, language=translation.get_language() or "en", thread=thread)
 
 
 def together(several: Sequence[Letter]) -> Letter:

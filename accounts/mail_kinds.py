@@ -33,19 +33,33 @@ KINDS = {
         _("An API key was created, shown from a new place, rotated or deactivated"), Duty.AT_ONCE
     ),
     "apikeys.connection_changed": Kind(_("An app was connected, changed or disconnected"), Duty.AT_ONCE),
+    "apikeys.prepared_key_shown": Kind(_("A prepared API key was shown from a new place"), Duty.AT_ONCE),
+    # Times that must not be missed
+    "apikeys.rotation_planned": Kind(_("A rotation of an API key is planned"), Duty.AT_ONCE),
+    "apikeys.rotation_soon": Kind(_("A planned rotation of an API key is near"), Duty.AT_ONCE),
+    "apikeys.rotation_run": Kind(_("A planned rotation of an API key has run"), Duty.AT_ONCE),
+    "apikeys.plan_ended": Kind(_("A planned rotation of an API key does not run"), Duty.AT_ONCE),
     # Links that somebody waits for
     "accounts.new_password": Kind(_("You asked for a new password"), Duty.AT_ONCE),
     "accounts.confirm_address": Kind(_("Your address is to be confirmed"), Duty.AT_ONCE),
     "accounts.new_address": Kind(_("You want to sign in with another address"), Duty.AT_ONCE),
     "accounts.invitation": Kind(_("You are invited to an account"), Duty.AT_ONCE),
     "accounts.confirm_role_mailbox": Kind(_("An address is to become an account’s role mailbox"), Duty.AT_ONCE),
-    "accounts.mail_bounced": Kind(_("Mails to another super admin do not arrive"), Duty.MAY_WAIT),
+    # Who else must know
     "accounts.nobody_reached": Kind(_("Mails reach no super admin of an account"), Duty.AT_ONCE),
     # What the portal is there for
+    "apikeys.sunset": Kind(_("The end of API keys is announced, or near"), Duty.MAY_WAIT),
+    "accounts.mail_bounced": Kind(_("Mails to another super admin do not arrive"), Duty.MAY_WAIT),
+    "apikeys.rotation_handed_over": Kind(_("The rotation of an API key is left to you"), Duty.MAY_WAIT),
     "apikeys.rotation_due": Kind(_("An API key is due to be rotated"), Duty.MAY_WAIT),
     # Courtesy: the portal shows these too
     "accounts.access_requested": Kind(_("Somebody asks for access to an API key"), Duty.OPTIONAL),
 }
+
+
+def titles() -> dict[str, Promise]:
+    """Of all kinds, and of what holds several."""
+    return {**{kind: each.title for kind, each in KINDS.items()}, DIGEST: _("Several mails are due at once")}
 
 
 def duty(kind: str) -> Duty:

@@ -58,8 +58,9 @@ def isolated(name: str) -> str:
 
 
 def in_subject(name: object) -> str:
-    """The name for a mail's subject: isolated, and short enough that what follows is still seen."""
-    text = " ".join(str(name).split())
+    """The name for a mail's subject: without what hides, isolated, and so short that what follows is still seen."""
+    seen = (char for char in " ".join(str(name).split()) if unicodedata.category(char) not in HIDDEN or char in JOINERS)
+    text = "".join(seen)
     if len(text) > LONGEST_IN_SUBJECT:
         text = text[: LONGEST_IN_SUBJECT - 1].rstrip(f" {JOINERS}") + "…"
     return isolated(text)

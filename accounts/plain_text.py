@@ -1,6 +1,6 @@
 """The text part of a mail, from its HTML: the same words, so that nobody writes a mail twice.
 
-Mails are written in a few elements: p, h2, h3, ul, li, dl, dt, dd, blockquote, and in these a, bdi, br and strong.
+Mails are written in a few elements: p, h2, h3, ul, li, dl, dt, dd, blockquote, hr, and in these a, bdi, br and strong.
 `data-text="no"` leaves an element out: what only makes sense where there are colours and buttons.
 """
 
@@ -11,7 +11,8 @@ from accounts import names
 
 ONE_LINE = {"li", "dd"}  # stand below each other without a gap
 BLOCKS = {"html", "body", "div", "p", "h2", "h3", "ul", "dl", "dt", "blockquote", *ONE_LINE}
-VOID = {"br", "meta"}  # have no end
+VOID = {"br", "hr", "meta"}  # have no end
+RULE = "-" * 40
 INLINE = {"a", "bdi", "strong"}
 PREFIXES = {"li": "- ", "blockquote": "> "}
 
@@ -45,6 +46,9 @@ class _Reader(HTMLParser):
             self.left_out += tag not in VOID
         elif tag == "br":
             self.words = f"{self.words.rstrip(' ')}\n"
+        elif tag == "hr":
+            self._end()
+            self.blocks.append((tag, RULE))
         elif tag in INLINE:
             self.marks.append((len(self.words), dict(attrs)))
         elif tag in BLOCKS:
@@ -87,7 +91,7 @@ class _Reader(HTMLParser):
     def _end(self) -> None:
         words = self.words.strip(" \n")
         if words:
-            ending = ":" if self.block in {"h2", "h3"} and words[-1].isalnum() else ""
+            ending = ":" if self.block in {"h2", "h3"} and words[-1].isalnum() and ":" not in words else ""
             prefix = PREFIXES.get(self.block, "")
             self.blocks.append((self.block, prefix + words.replace("\n", f"\n{prefix}") + ending))
         self.words = ""

@@ -9,6 +9,8 @@ class ApiKeysConfig(AppConfig):
     def ready(self) -> None:
         from apikeys import (  # noqa: PLC0415 -- need settings and models
             checks,  # noqa: F401 -- registers itself
+            mail_previews,  # noqa: F401 -- likewise
             mails,  # noqa: F401 -- likewise
+            rotation_mail_previews,  # noqa: F401 -- likewise
             rotation_mails,  # noqa: F401 -- likewise
         )

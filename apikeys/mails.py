@@ -29,6 +29,7 @@ CHANGES: dict[str, Promise] = {
     Action.API_KEY_ROTATED: _("%(account)s: the API key was rotated"),
     Action.API_KEY_DEACTIVATED: _("%(account)s: the API key was deactivated"),
 }
+SHOWN_BY_OPERATORS = _("%(account)s: the people who run this portal showed the API key")
 CONNECTIONS: dict[str, Promise] = {
     Action.CONNECTED_APP_CONNECTED: _("%(account)s: the app %(app)s was connected"),
     Action.CONNECTED_APP_SCOPES_CHANGED: _("%(account)s: the app %(app)s may do other things now"),
@@ -112,7 +113,9 @@ def key_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # 
         "did_it": entry.actor_id == int(user_id),
         "link": f"{settings.SITE_ORIGIN}{reverse(page, args=[account.slug])}",
     }
-    subject = str(CHANGES[entry.action]) % {"account": names.in_subject(account)}
+    shown_by_operators = by_operators and entry.action == Action.API_KEY_VIEWED
+    subject = str(SHOWN_BY_OPERATORS if shown_by_operators else CHANGES[entry.action])
+    subject %= {"account": names.in_subject(account)}
     return letters.write(subject=subject, template="key_changed", context=context, thread=_thread(key))
 
 

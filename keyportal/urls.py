@@ -15,7 +15,7 @@ from accounts import (
 )
 from accounts import views as people
 from apikeys.views import migrate
-from keyportal import health, mail_pages
+from keyportal import health, mail_pages, mail_preview_pages
 
 handler400 = "keyportal.errors.bad_request"
 handler403 = "keyportal.errors.forbidden"
@@ -31,6 +31,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notices/read/", notice_pages.mark_read, name="notices-read"),
     path("notices/<int:notice_id>/read/", notice_pages.mark_read, name="notice-read"),
     path("mail/", mail_pages.mails, name="mails"),
+    path("mail/previews/", mail_preview_pages.previews, name="mail-previews"),
+    path("mail/previews/<str:kind>/<str:variation>/", mail_preview_pages.preview, name="mail-preview"),
+    path("mail/previews/<str:kind>/<str:variation>/page/", mail_preview_pages.page, name="mail-preview-page"),
     path("mail/<str:name>/", mail_pages.mail, name="mail"),
     path("anymail/<str:provider>/tracking/", mail_events.webhook, name="mail-events"),
     path("mail/switch-off/<str:token>/", mail_choice_pages.switch_off, name="mails-switch-off"),

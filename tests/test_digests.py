@@ -60,11 +60,11 @@ def test_reminders_of_several_accounts_are_one_mail_with_each_under_its_subject(
     text, html = str(message.body), str(message.alternatives[0][0])
     assert message.to == ["ada@acme.example"]
     assert message.subject == "Acme: rotate the API key, it is 180 days old, and 2 other mails"
-    assert text.startswith("3 mails for you were due at once, so they come in this one:\n\n- Acme: rotate")
+    assert text.startswith("3 mails to you were due together, so they come in one:\n\n- Acme: rotate")
     for name in ("Acme", "Globex", "Initech"):
         heading = f"{name}: rotate the API key, it is 180 days old"
         assert len(re.findall(f"<h2[^>]*>{heading}</h2>", html)) == 1
-        assert f"\n{heading}:\n\nNothing is wrong: this is the reminder to rotate the API key of {name}" in text
+        assert f"\n{heading}\n\nNothing is wrong: this is the reminder to rotate the API key of {name}" in text
     assert not OutgoingMail.objects.owed().exists()
     assert OutgoingMail.objects.filter(sent_at=DUE).count() == 4
 

@@ -38,6 +38,7 @@ def page(message: EmailMultiAlternatives) -> str:
         ("<p>a<br>b</p>", "a\nb"),
         ("<p>&lt;b&gt; &amp; &quot;c&quot;</p>", '<b> & "c"'),
         ("<h2>Who used it</h2><ul><li>one</li>\n<li>two</li></ul><p>x</p>", "Who used it:\n\n- one\n- two\n\nx"),
+        ("<p>a</p><hr><h2>Acme: b</h2>", f"a\n\n{'-' * 40}\n\nAcme: b"),
         ("<h2>Who used it?</h2><p>x</p>", "Who used it?\n\nx"),
         ("<dl><dt>When:</dt><dd>today</dd> <dt>By:</dt> <dd>Ada</dd></dl>", "When: today\nBy: Ada"),
         ("<blockquote>a<br>b</blockquote>", "> a\n> b"),
