@@ -5,6 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
+from apikeys.gate.sharing import days
 from apikeys.operations import handovers, reminders, rotation_plans, word_of_sunset
 
 MAILS_A_SECOND = 10  # what every provider takes, and mail servers think nothing of
@@ -27,3 +28,9 @@ def wake_plans(**_newer: Any) -> None:
 def tell_of_sunset(**_newer: Any) -> None:
     """Owe people the word that is due of an announced end of API keys; a second run finds everybody told."""
     word_of_sunset.tell(now=timezone.now(), mails_a_second=MAILS_A_SECOND)
+
+
+@shared_task
+def prune_day_grants(**_newer: Any) -> None:
+    """Delete how many calls were lent on days that are over; a second run finds none."""
+    days.prune(now=timezone.now())

@@ -25,4 +25,5 @@ app.conf.beat_schedule = {
     "tell-of-sunset": {"task": "apikeys.tasks.tell_of_sunset", "schedule": 60.0, "options": {"expires": 60.0}},
     "prune-mails": {"task": "accounts.tasks.prune_mails", "schedule": crontab(minute="37", hour="3")},
     "prune-changes": {"task": "accounts.tasks.prune_changes", "schedule": crontab(minute="47")},
+    "prune-day-grants": {"task": "apikeys.tasks.prune_day_grants", "schedule": crontab(minute="57", hour="3")},
 }

@@ -13,6 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from accounts import mail_metrics as mails
 from apikeys.account_api import metrics as calls
+from apikeys.gate import direct
+from apikeys.gate.pages import NOT_SHARED
 from auditlog import origin
 
 FORWARDING_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
@@ -28,9 +30,13 @@ def livez(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django passe
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django passes it
-    """200, or 503 with the part that is not ready and why: `{"status", "parts": {"database": "ok", …}}`."""
+    """200, or 503 with the part that is not ready and why: `{"status", "parts": {"database": "ok", …}}`.
+
+    That limits are not shared is said, and no reason to send nobody here: each process keeps to its share.
+    """
     parts = _parts()
     ready = all(state == "ok" for state in parts.values())
+    parts["limits"] = "ok" if direct.limits_are_shared() else NOT_SHARED
     return JsonResponse({"status": "ok" if ready else "unavailable", "parts": parts}, status=200 if ready else 503)
 
 

@@ -154,12 +154,17 @@ def granted(gate: ThreadGate, *scopes: str, kind: Kind = Kind.PRIVATE_APP, end: 
 class ProcessGate:
     """`python -m apikeys.gate`, on the test's database; with `log` all that it says, in that file."""
 
-    def __init__(self, *, log: Path | None = None) -> None:
+    def __init__(self, *, log: Path | None = None, redis_url: str = "") -> None:
         self.port = free_port()
         said = log.open("wb") if log else None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "apikeys.gate", "--port", str(self.port)],
-            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "DEBUG" if log else "ERROR"},
+            env={
+                **os.environ,
+                "DATABASE_URL": database_url(),
+                "REDIS_URL": redis_url,
+                "LOG_LEVEL": "DEBUG" if log else "ERROR",
+            },
             cwd=settings.BASE_DIR,
             stdout=said,
             stderr=said,

@@ -13,10 +13,12 @@ from accounts.models import Account, Change, Member
 from accounts.permissions import Role
 from apikeys.gate.limits import Windows
 from apikeys.gate.reasons import Reason
+from apikeys.gate.sharing import days
 from apikeys.gate.store import read_credentials
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.factories import NOW, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory
+from tests.test_limits import NoOthers
 from tests.visitors import path, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -69,19 +71,21 @@ def test_the_plans_day_is_the_new_zones_and_no_dates_number_grows(ada: Member) -
     evening = datetime(2026, 5, 4, 20, tzinfo=UTC).timestamp()
     Account.objects.update(daily_limit=2)
     key = ApiKeyFactory.create(account=ada.account, created_by=ada)
-    windows = Windows()
+    windows = Windows(NoOthers())
 
-    def take(*, stored: dict[str, int]) -> tuple[str, Reason]:
+    def take() -> tuple[str, Reason]:
         credential = read_credentials(connection, [bytes(key.digest)]).credentials[bytes(key.digest)]
         window = windows.of(credential, boot=evening, wall=evening)
-        windows.learn([(ada.account_id, day, 0, calls) for day, calls in stored.items()])
+        window.keep(credential.burst_limit)
+        asked = days.DayAsk(ada.account_id, window.day, window.daily, back=0, want=1, is_urgent=True)
+        window.lend(days.grant([asked])[0].calls)
         return window.day, window.take(evening, evening)
 
-    here = [take(stored={}) for _ in range(3)]
+    here = [take() for _ in range(3)]
     operations.change_settings(account=ada.account, name="Acme", time_zone="Asia/Tokyo", by=ada, now=NOW)
-    there = [take(stored={"2026-05-04": 2}) for _ in range(3)]
+    there = [take() for _ in range(3)]
     operations.change_settings(account=ada.account, name="Acme", time_zone="UTC", by=ada, now=NOW)
-    back = take(stored={"2026-05-04": 2, "2026-05-05": 2})
+    back = take()
 
     accepted, refused = Reason.ACCEPTED, Reason.DAILY_LIMIT
     assert here == [("2026-05-04", accepted), ("2026-05-04", accepted), ("2026-05-04", refused)]

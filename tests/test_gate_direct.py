@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from accounts.actors import SHELL
 from accounts.models import Account
@@ -118,13 +119,15 @@ def test_a_call_over_the_burst_limit_gets_429_and_counts_for_nothing() -> None:
     assert decision.usage == 2
 
 
-def test_the_daily_limit_counts_what_other_processes_stored() -> None:
+def test_the_daily_limit_counts_what_was_stored_before_any_process_asked_for_a_part_of_the_day() -> None:
     key = ApiKeyFactory.create(account__daily_limit=10)
     asked = request(bearer(key.secret()))
+    DailyUsage.objects.create(account_id=key.account_id, day=timezone.now().date(), calls=9)
     first = direct.decide(asked)
-    DailyUsage.objects.create(account_id=key.account_id, day=first.day or "", calls=9)
 
     decision = direct.decide(asked)
+
+    assert (first.accepted, first.usage, dict(first.headers)["X-HubSpot-RateLimit-Daily-Remaining"]) == (True, 10, "0")
 
     assert (decision.status, json.loads(decision.body)["policyName"]) == (429, "DAILY")
 

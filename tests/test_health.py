@@ -25,7 +25,7 @@ def test_a_migrated_database_is_ready(client: Client) -> None:
     answer = client.get("/readyz")
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "parts": {"database": "ok", "migrations": "ok"}}
+    assert answer.json() == {"status": "ok", "parts": {"database": "ok", "migrations": "ok", "limits": "ok"}}
 
 
 @pytest.mark.django_db
@@ -36,7 +36,11 @@ def test_a_missing_migration_is_named_as_what_is_not_ready(client: Client) -> No
     answer = client.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.json()["parts"] == {"database": "ok", "migrations": "1 not applied; run ./portal manage migrate"}
+    assert answer.json()["parts"] == {
+        "database": "ok",
+        "migrations": "1 not applied; run ./portal manage migrate",
+        "limits": "ok",
+    }
 
 
 def test_a_database_that_cannot_be_asked_is_named_as_what_is_not_ready(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from django.db import Error as StoreError
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from apikeys.gate import direct
 from auditlog import call_counts
 
 registry = CollectorRegistry()
@@ -16,6 +17,13 @@ decisions = Counter(
     ["kind", "reason"],
     registry=registry,
 )
+
+limits_shared = Gauge(
+    "keyportal_limits_shared",
+    "1: limits are shared by all processes; 0: the shared counter is gone, each keeps to its share.",
+    registry=registry,
+)
+limits_shared.set_function(lambda: float(direct.limits_are_shared()))
 
 
 class CallCounts(Collector):

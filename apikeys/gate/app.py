@@ -24,12 +24,14 @@ from apikeys.gate.limits import REMAINING, Windows
 from apikeys.gate.presented import Presented, may_hold_secret, presented
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.protocol import GateProtocol
-from apikeys.gate.reasons import STATUS, Reason
+from apikeys.gate.reasons import LIMITS, STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
 from apikeys.gate.routes import PASSES, Ruling
+from apikeys.gate.sharing.asker import Asker
+from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.turns import Turns
 from auditlog.call_storage import ProcessStorage, Storage
-from auditlog.calls import NOBODY, CallWriter, Usage
+from auditlog.calls import NOBODY, CallWriter
 
 __all__ = ["Gate", "GateProtocol", "lifespan"]
 
@@ -50,16 +52,18 @@ class Gate:
     """One process's gate. Everything but the threads of `known` and `writer` is of the event loop's thread."""
 
     def __init__(self, storage: Storage) -> None:
+        self.loop = asyncio.get_running_loop()
         self.windows = Windows()
+        self.sharing = Sharing(self.windows, self._hand_over)
+        self.asker = Asker(self.sharing, at_once=True)
         self.api = ProtectedApi()
-        self.known = Known(self.windows, self.api)
-        self.writer = CallWriter(storage, on_usage=self._stored)
+        self.known = Known(self.windows, self.api, look=self.asker.look)
+        self.writer = CallWriter(storage)
         self.request_ids = RequestIds()
         self.decisions: Counter[tuple[str, str]] = Counter()  # refused calls by kind of credential and reason
         self.accepted = dict.fromkeys((kind.value for kind in secrets.Kind), 0)
         self.now = boot_seconds()  # as of the last tick: enough to tell idle connections
         self.connections: set[GateProtocol] = set()
-        self.loop = asyncio.get_running_loop()
         self.turns = Turns(self.loop)
         self.new_hasher = secrets.keyed_hasher(next(iter(settings.DIGEST_PEPPERS.values()))).copy
         self.date = b""
@@ -113,7 +117,7 @@ class Gate:
         self.accepted[kept.kind] += 1
         left = window.left  # in place what `left_now` says of a call that was just counted
         return ACCEPTED % (
-            self.date, kept.head, window.left_today, left, left, window.room, self.id_prefix, number
+            self.date, kept.head, window.left_today + window.beyond, left, left, window.room, self.id_prefix, number
         )  # fmt: skip
 
     def _refuse_garbage(self, method: bytes, path: bytes, fields: Fields, peer: Peer) -> bytes:
@@ -142,16 +146,24 @@ class Gate:
         found = self._from_known(digests)
         if found is None and boot_seconds() < self.known.fresh_until:
             return self._read_first(asked, number, digests, later, shown=shown, head=head)
-        return self._conclude(asked, number, found, shown=shown, head=head)
+        return self._conclude(asked, number, found, later, shown=shown, head=head)
 
-    def _decide(self, asked: Asked, number: int, kept: Kept, *, head: bool, in_query: bool) -> bytes:
+    def _decide(
+        self, asked: Asked, number: int, kept: Kept, later: Later, *, head: bool, in_query: bool
+    ) -> bytes | None:
         boot, wall = boot_seconds(), time()
         if boot >= self.known.fresh_until:
             return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
         path, at = asked.target.partition(b"?")[0], boot + self.known.database_ahead
         judged_by_path = kept.bounded and not kept.standing
         ruling = self.api.rule(kept.scopes, asked.method, path) if judged_by_path else PASSES
-        reason = kept.refused(at) or ruling.reason or judge(kept.standing, kept.window, boot, wall)
+        window = kept.window = self.windows.current(kept.window)
+        reason = kept.refused(at) or ruling.reason or judge(kept.standing, window, boot, wall)
+        if reason in LIMITS and window.may_get(reason):
+            self._ask_others(asked, number, kept, later, in_query=in_query, head=head)
+            return None
+        if reason in LIMITS and window.is_cut_off:
+            reason = Reason.STORE_UNAVAILABLE
         if reason:
             return self._refuse(asked, number, reason, kept=kept, ruling=ruling, head=head)
         self.writer.put(
@@ -165,6 +177,23 @@ class Gate:
             self.date, about, left_today, left, left, seconds, self.id_prefix, number
         )  # fmt: skip
 
+    def _ask_others(self, asked: Asked, number: int, kept: Kept, later: Later, *, in_query: bool, head: bool) -> None:
+        """Have the shared counter asked for what the limits lack here; the call is decided then."""
+
+        def conclude(*, waited_long: bool = False) -> None:
+            if timeout.cancelled():
+                return
+            timeout.cancel()
+            if waited_long:
+                answer: bytes | None = self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
+            else:
+                answer = self._decide(asked, number, kept, later, in_query=in_query, head=head)
+            if answer is not None:
+                later(answer)
+
+        timeout = self.loop.call_later(LEASE_SECONDS, partial(conclude, waited_long=True))
+        self.sharing.wait(kept.window, conclude)
+
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
         for digest in digests:
             kept = self.known.kept.get(digest)
@@ -173,10 +202,17 @@ class Gate:
         return Reason.UNKNOWN if digests[0] in self.known.unknown else None
 
     def _conclude(
-        self, asked: Asked, number: int, found: Kept | Reason | None, *, shown: Presented, head: bool
-    ) -> bytes:
+        self,
+        asked: Asked,
+        number: int,
+        found: Kept | Reason | None,
+        later: Later,
+        *,
+        shown: Presented,
+        head: bool,
+    ) -> bytes | None:
         if isinstance(found, Kept):
-            return self._decide(asked, number, found, in_query=shown.in_query, head=head)
+            return self._decide(asked, number, found, later, in_query=shown.in_query, head=head)
         boot, known = boot_seconds(), self.known
         if found is None or boot >= known.fresh_until:
             return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
@@ -199,13 +235,16 @@ class Gate:
         def conclude() -> None:
             if not timeout.cancelled():
                 timeout.cancel()
-                later(self._conclude(asked, number, self._from_known(digests), shown=shown, head=head))
+                found = self._from_known(digests)
+                answer = self._conclude(asked, number, found, later, shown=shown, head=head)
+                if answer is not None:
+                    later(answer)
 
         timeout = asyncio.get_running_loop().call_later(LEASE_SECONDS, conclude)
         if self.known.ask(digests, conclude):
             return None
         timeout.cancel()
-        return self._conclude(asked, number, None, shown=shown, head=head)
+        return self._conclude(asked, number, None, later, shown=shown, head=head)
 
     def _refuse(
         self,
@@ -234,7 +273,7 @@ class Gate:
         refusal = partial(answers.refusal, reason, request_id, ruling=ruling, nginx=nginx, head=head)
         if kept is None:
             return refusal(lines=lines, kind=shown.kind if shown else None)
-        if reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}:
+        if reason in LIMITS:
             window = kept.window
             lines += window.headers + window.remaining()
             refusal = partial(refusal, retry_after=window.retry_after(reason, boot=boot, wall=wall))
@@ -251,6 +290,7 @@ class Gate:
     # --- Life -------------------------------------------------------------------------------------------------------
     async def start(self) -> None:
         self.writer.start()
+        self.asker.start()
         self.known.start(self.loop)
         self.api.start()
         self._tick()
@@ -266,7 +306,7 @@ class Gate:
         """Write out the queued calls, and let go of the store."""
         self._next_tick.cancel()
         self.api.stop()
-        await asyncio.to_thread(self.writer.stop)
+        await asyncio.gather(asyncio.to_thread(self.asker.stop), asyncio.to_thread(self.writer.stop))
         await asyncio.to_thread(self.known.stop)
 
     def _tick(self) -> None:
@@ -276,10 +316,10 @@ class Gate:
             connection.expire(self.now)
         self._next_tick = self.loop.call_later(TICK_SECONDS, self._tick)
 
-    def _stored(self, usage: Usage) -> None:
-        """In the writer's thread: bring the days' totals to the loop."""
-        if usage and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.windows.learn, usage)
+    def _hand_over(self, what: Callable[[], None]) -> None:
+        """From a thread: have something done on the loop."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(what)
 
 
 def _with_query_deprecation(kept: Kept) -> bytes:

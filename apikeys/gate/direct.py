@@ -1,14 +1,14 @@
 """The check for a process that keeps nothing: the web process, which serves the account API behind it.
 
-It reads the credential for each call, so what G1 promises holds without a lease. Burst limits are this process's own;
-the daily count is the shared one (see `apikeys.gate.limits`).
+It reads the credential for each call, so what G1 promises holds without a lease. It shares limits with the gates, like
+one of them (`apikeys.gate.sharing`).
 """
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from uuid import UUID
 
 from django.db import connection
@@ -20,12 +20,15 @@ from apikeys.gate.clock import boot_seconds, database_ahead
 from apikeys.gate.decide import judge, standing
 from apikeys.gate.limits import Window, Windows
 from apikeys.gate.presented import Presented, presented
-from apikeys.gate.reasons import STATUS, Reason
+from apikeys.gate.reasons import LIMITS, STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
+from apikeys.gate.sharing.asker import Asker
+from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
 from apikeys.models import ApiKey
 from auditlog.call_storage import LocalStorage
 from auditlog.calls import NOBODY, STOP_SECONDS, CallWriter, Usage, Who
+from auditlog.connections import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,30 @@ class _Process:
         self.pid = os.getpid()
         self.lock = Lock()
         self.windows = Windows()
+        self.sharing = Sharing(self.windows, self._as_owner)
+        self.asker = Asker(self.sharing)
         self.request_ids = RequestIds()
         self.writer = CallWriter(LocalStorage(secrets.mask), on_usage=self.learn)
 
+    def start(self) -> None:
+        self.writer.start()
+        self.asker.start()
+
+    def stop(self, patience: float) -> None:
+        self.asker.stop()
+        self.writer.stop(patience=patience)
+
     def learn(self, usage: Usage) -> None:
+        """Hear from the call writer: (account, day, calls in the batch, the day's total)."""
         with self.lock:
-            self.windows.learn(usage)
+            for account_id, day, settled, stored in usage:
+                window = self.windows.get(account_id)
+                if window is not None:
+                    window.learn(day=day, stored=stored, settled=settled)
+
+    def _as_owner(self, what: Callable[[], None]) -> None:
+        with self.lock:
+            what()
 
 
 _process: _Process | None = None
@@ -81,7 +102,7 @@ def _this_process() -> _Process:
         with _making:
             if _process is None or _process.pid != os.getpid():
                 _process = _Process()
-                _process.writer.start()
+                _process.start()
     return _process
 
 
@@ -102,10 +123,10 @@ def decide(request: ApiRequest) -> Decision:
 
 
 def close(*, patience: float = STOP_SECONDS) -> None:
-    """End this process's call writer; the next call starts another."""
+    """Write out what is queued and give back what is held; the next call begins anew."""
     global _process  # noqa: PLW0603 -- one of its kind in a process
     if _process is not None and _process.pid == os.getpid():
-        _process.writer.stop(patience=patience)
+        _process.stop(patience)
     _process = None
 
 
@@ -128,6 +149,11 @@ def finish(decision: Decision, request: ApiRequest, *, status: int, duration_us:
     )
     with process.lock:
         process.writer.put(call)
+
+
+def limits_are_shared() -> bool:
+    """False while the shared counter cannot be asked, and each process keeps to its share."""
+    return _process is None or _process.asker.is_shared
 
 
 def is_refused(api_key: ApiKey) -> bool:
@@ -175,25 +201,45 @@ def _unknown(process: _Process, number: int, read: Read, *, kind: secrets.Kind |
 
 
 def _judged(process: _Process, number: int, read: Read, credential: Credential, *, in_query: bool) -> Decision:
-    wall = time.time()
+    process.asker.look()
+    boot, wall = boot_seconds(), time.time()
     with process.lock:
-        window = process.windows.of(credential, boot=boot_seconds(), wall=wall)
+        window = process.windows.of(credential, boot=boot, wall=wall)
     today = (credential.account_id, window.day)
     usage = read_usage(connection, [today])
     with process.lock:
         window.learn(day=today[1], stored=usage.get(today, 0))
-        boot = boot_seconds()
-        ended = _ended(credential.sunset, read, boot=boot)
-        reason = ended or judge(standing(credential), window, boot, wall)
-        if reason:
-            return _refusal(process, number, reason, credential=credential, window=window)
-        headers = _lines(window.headers + window.remaining())
-        if credential.sunset:
-            headers += _lines(credential.sunset.headers)
-        if in_query:  # a field that comes once (RFC 9745, 2): keys in a query were deprecated first
-            headers = [(name, value) for name, value in headers if name != "Deprecation"]
-            headers.append(refusals.QUERY_DEPRECATION)
-        return _decision(process, number, Reason.ACCEPTED, 200, headers, b"", credential, window)
+    patience = boot + PATIENCE_SECONDS
+    while True:
+        more = Event()
+        if not process.asker.is_fresh:
+            process.asker.look()
+        with process.lock:
+            boot, wall = boot_seconds(), time.time()
+            fresh = process.asker.is_fresh and boot < patience
+            ended = _ended(credential.sunset, read, boot=boot)
+            reason = ended or (judge(standing(credential), window, boot, wall) if fresh else Reason.STORE_UNAVAILABLE)
+            if reason not in LIMITS or not window.may_get(reason):
+                return _limited(process, number, reason, credential, window, in_query=in_query)
+            process.sharing.wait(window, more.set)
+        more.wait(max(patience - boot_seconds(), 0))
+
+
+def _limited(
+    process: _Process, number: int, reason: Reason, credential: Credential, window: Window, *, in_query: bool
+) -> Decision:
+    """The decision that the limits leave; made while the lock is still held, so that its headers are of this call."""
+    if reason in LIMITS and window.is_cut_off:
+        reason = Reason.STORE_UNAVAILABLE
+    if reason:
+        return _refusal(process, number, reason, credential=credential, window=window)
+    headers = _lines(window.headers + window.remaining())
+    if credential.sunset:
+        headers += _lines(credential.sunset.headers)
+    if in_query:  # a field that comes once (RFC 9745, 2): keys in a query were deprecated first
+        headers = [(name, value) for name, value in headers if name != "Deprecation"]
+        headers.append(refusals.QUERY_DEPRECATION)
+    return _decision(process, number, Reason.ACCEPTED, 200, headers, b"", credential, window)
 
 
 def _refusal(
@@ -206,7 +252,7 @@ def _refusal(
     window: Window | None = None,
     sunset: Announced | None = None,
 ) -> Decision:
-    over_limit = window is not None and reason in {Reason.BURST_LIMIT, Reason.DAILY_LIMIT}
+    over_limit = window is not None and reason in LIMITS
     boot, retry_after = boot_seconds(), refusals.STORE_RETRY_SECONDS
     headers: list[tuple[str, str]] = []
     if window is not None and over_limit:

@@ -12,7 +12,6 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import time
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import structlog
 from django.db import connection
@@ -21,10 +20,10 @@ from accounts.revisions import LEASE_SECONDS
 from apikeys.gate.changes import Base, Poll, poll
 from apikeys.gate.clock import boot_seconds, database_ahead
 from apikeys.gate.decide import standing
-from apikeys.gate.limits import Windows, day_of
+from apikeys.gate.limits import Windows
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.reasons import Reason
-from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
+from apikeys.gate.store import Credential, Read, StoreError, read_credentials
 from auditlog.connections import take_private_connection
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ STOP_SECONDS = 0.5  # a thread that hangs at the store longer ends with the proc
 READ_LIMIT = 200  # secrets a statement
 
 Digests = tuple[bytes, ...]  # of one secret, under each pepper that may be in use, newest first
-Usage = dict[tuple[int, str], int]
 
 logger = structlog.get_logger(__name__)
 
@@ -86,9 +84,11 @@ Waiter = Callable[[], None]  # called once what it waits for is kept, known to b
 class Known:
     """The kept reads, and how long they count."""
 
-    def __init__(self, windows: Windows, api: ProtectedApi) -> None:
+    def __init__(self, windows: Windows, api: ProtectedApi, *, look: Callable[[], None]) -> None:
+        """:param look: makes sure, with each poll, that this process may still use what it holds of limits (G8)."""
         self.windows = windows
         self._api = api
+        self._look = look
         self.kept: dict[bytes, Kept] = {}
         self.unknown: set[bytes] = set()  # by the newest pepper's digest
         self.fresh_until = 0.0  # boot seconds: nothing counts from then on
@@ -151,7 +151,7 @@ class Known:
         self.unknown.clear()
         self._of_account.clear()
 
-    def _received(self, asked: list[Digests], read: Read, usage: Usage) -> None:
+    def _received(self, asked: list[Digests], read: Read) -> None:
         """Keep what was read, unless a poll has seen a newer revision since: then it is read again."""
         if read.revision < self._revision:
             for digests in asked:
@@ -166,8 +166,6 @@ class Known:
                 if len(self.unknown) >= UNKNOWN_LIMIT:
                     self.unknown.clear()
                 self.unknown.add(digests[0])
-        for (account_id, day), stored in usage.items():
-            self.windows.learn([(account_id, day, 0, stored)])
         self._wake(asked)
 
     def keep(self, credential: Credential) -> None:
@@ -190,6 +188,7 @@ class Known:
         while not self._stopping.is_set() and not self.set_back:
             try:
                 answer, base = poll(connection, base)
+                self._look()
             except StoreError as failure:
                 logger.warning("poll_failed", error=type(failure).__name__)
                 connection.close()
@@ -204,13 +203,12 @@ class Known:
             asked = [first, *self._asked_too()]
             try:
                 read = read_credentials(connection, [digest for digests in asked for digest in digests])
-                usage = read_usage(connection, {_today(found) for found in read.credentials.values()})
             except StoreError as failure:
                 logger.warning("read_failed", error=type(failure).__name__)
                 connection.close()
                 self._hand_over(self._wake, asked)
             else:
-                self._hand_over(self._received, asked, read, usage)
+                self._hand_over(self._received, asked, read)
         connection.close()
 
     def _asked_too(self) -> list[Digests]:
@@ -229,8 +227,3 @@ class Known:
     def _hand_over(self, what: Callable[..., None], *arguments: object) -> None:
         if not self._stopping.is_set():
             self._loop.call_soon_threadsafe(what, *arguments)
-
-
-def _today(credential: Credential) -> tuple[int, str]:
-    day, _ = day_of(time(), ZoneInfo(credential.time_zone))
-    return credential.account_id, day.isoformat()

@@ -1,28 +1,39 @@
 """Limits of one account: calls in any 10 seconds, and calls in a day of its own time zone (G8).
 
-What holds now. The burst limit is exact within a process: never more than N calls in any 10 seconds; counted in slots
-of 0.1 s, so that it may refuse up to 0.1 s early. Several processes (gates, and the web process, which serves the
-account API) each count their own. The daily count is shared: `auditlog.calls` raises `DailyUsage` with each batch it
-stores and tells the process the total, so that between processes it is behind by what they have not stored yet, about
-a second of calls. Refused calls count toward nothing.
+A `Window` counts in this process and holds what this process may let through: a part of the burst limit, which comes
+back to it ten seconds after each use, and a lease of the day's calls, which is spent. On the way of a call these are
+numbers of its own. More is asked for elsewhere and ahead of need (`apikeys.gate.sharing`, where the proof stands); a
+process that shares with nobody has all of both.
+
+Times are counted in ticks of 0.1 s, so that a call may be refused up to 0.1 s early. Refused calls count toward
+nothing. Windows belong to one thread, or to whoever holds the lock (`apikeys.gate.direct`).
 """
 
+from __future__ import annotations
+
 from collections import deque
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from apikeys.gate.reasons import Reason
-from apikeys.gate.store import Credential
+
+if TYPE_CHECKING:
+    from apikeys.gate.store import Credential
 
 TICKS_PER_SECOND = 10
 WINDOW_SECONDS = 10
 WINDOW_TICKS = WINDOW_SECONDS * TICKS_PER_SECOND
+NEVER = 1 << 62  # a tick
+REFRESH_TICKS = 5 * TICKS_PER_SECOND  # how often the others' calls of the day are heard of, while there are others
+STALE_TICKS = WINDOW_TICKS - 1  # what others did since is bounded by the burst limit for so long
+LEASE_BURSTS = 6  # a lease of the day's calls is at most so many times the burst limit: a minute at full speed
 REMAINING = (
     b'X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\nRateLimit: "burst";r=%d;t=%d\r\n'
 )
 WINDOWS_KEPT = 100_000  # accounts; more than that and idle ones make room
+PRUNE_TICKS = 10 * TICKS_PER_SECOND
 
 
 def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
@@ -32,6 +43,20 @@ def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
     return day, midnight.astimezone(UTC).timestamp()
 
 
+class Mode(NamedTuple):
+    """How this process shares. Windows compare it by identity, so a new one makes each look at its clock again, too."""
+
+    life: int = 0  # raised when what was held must not be used any more
+    equal_shares: int = 0  # of so many processes each has an equal part; 0: what the counter allots
+    raise_tick: int = 0  # from when on a part may be larger than what was held before
+
+
+class Sharing(Protocol):
+    """Who asks the shared counter; see `apikeys.gate.sharing.process`."""
+
+    def ask(self, window: Window, *, wants: bool = True) -> None: ...
+
+
 class Window:
     """One account's counts in this process.
 
@@ -39,44 +64,79 @@ class Window:
     """
 
     __slots__ = (
-        "burst", "daily", "day", "day_ends", "headers", "here", "left", "left_today", "room", "slots", "stored", "tick",
+        "account_id", "allotted", "attend", "back", "barred", "barred_today", "beyond", "beyond_until",
+        "burst", "daily", "day", "day_ends", "headers", "here", "is_asked_for", "is_unheard", "left", "left_today",
+        "lent_today", "low_today", "mode", "plan", "room", "settled", "slots", "stored", "tick", "told", "windows",
         "zone",
     )  # fmt: skip
 
-    def __init__(self, credential: Credential, *, wall: float) -> None:
+    def __init__(self, credential: Credential, windows: Windows, *, boot: float, wall: float) -> None:
+        self.windows, self.mode = windows, windows.mode
+        self.account_id = credential.account_id
         self.slots: deque[tuple[int, int]] = deque()  # tick, calls in it; oldest first
         self.tick, self.here = -1, 0  # the newest tick, and the calls in it, which are not in a slot yet
         self.room = 0  # whole seconds from this tick until the oldest counted calls leave the window
-        self.burst = self.left = credential.burst_limit
-        self.daily = self.left_today = credential.daily_limit
-        self.stored = 0  # the day's calls of all processes, as far as the store was heard of
-        self.day = ""
-        self.follow(credential, wall=wall)
-
-    def follow(self, credential: Credential, *, wall: float) -> None:
-        """Take on the account's plan and zone; what was counted stays counted."""
-        self.left += credential.burst_limit - self.burst
-        self.left_today += credential.daily_limit - self.daily
         self.burst, self.daily = credential.burst_limit, credential.daily_limit
+        self.allotted = self.left = 0  # this process's part of the burst limit, and what of it is not used
+        self.told = 0  # what the counter was last heard to have allotted
+        self.left_today = 0  # what is not used of the calls of the day that were lent to this process
+        self.back = 0  # calls of the day that are to be given back with the next question
+        self.beyond = 0  # calls of the day that are lent to nobody, less what others may have done since; for headers
+        self.beyond_until = NEVER  # the tick from which on that is not known any more
+        self.attend = 0  # the tick from which on it looks whether there is something to ask for
+        self.low_today = 0  # fewer left today than that: ask ahead of need
+        self.barred = self.barred_today = 0  # ticks: before these nobody had any, so nobody is asked
+        self.is_asked_for = False  # the counter is being asked
+        self.is_unheard = False  # the counter did not answer
+        self.plan = 0  # raised with each change of a limit
+        self.day = ""
         self.zone = ZoneInfo(credential.time_zone)
-        self._begin_day(wall)
-        self.headers = (
-            f"X-HubSpot-RateLimit-Daily: {self.daily}\r\n"
-            f"X-HubSpot-RateLimit-Interval-Milliseconds: {WINDOW_SECONDS * 1000}\r\n"
-            f"X-HubSpot-RateLimit-Max: {self.burst}\r\n"
-            f'RateLimit-Policy: "burst";q={self.burst};w={WINDOW_SECONDS}\r\n'
-        ).encode()
+        self._begin_day(boot, wall)
+        self._say_limits()
+        if windows.sharing is None:
+            self.allotted = self.left = self.burst
+            self.attend = NEVER
+
+    def follow(self, credential: Credential, *, boot: float, wall: float) -> None:
+        """Take on the account's plan and zone; what was counted stays counted."""
+        if credential.time_zone != self.zone.key:
+            self.zone = ZoneInfo(credential.time_zone)
+            self._begin_day(boot, wall)
+        if (credential.burst_limit, credential.daily_limit) == (self.burst, self.daily):
+            return
+        if self.windows.sharing is None:
+            self.allotted += credential.burst_limit - self.burst
+            self.left += credential.burst_limit - self.burst
+            self.left_today += credential.daily_limit - self.daily
+            self.lent_today += credential.daily_limit - self.daily
+        self.burst, self.daily = credential.burst_limit, credential.daily_limit
+        self.plan += 1
+        self._say_limits()
+        if self.windows.sharing is not None:
+            self.begin_plan()
+
+    def begin_plan(self) -> None:
+        """Give back and ask anew: what processes hold is of other limits than those that count now."""
+        self.drop()
+        if self.windows.sharing is not None:
+            self.windows.sharing.ask(self)
+
+    def drop(self) -> None:
+        """Keep no more than what is used."""
+        self.keep(self.allotted - max(self.left, 0))
+        self._return_today(self.left_today)
+        self.beyond = self.attend = self.barred = self.barred_today = 0
 
     def take(self, boot: float, wall: float) -> Reason:
-        """Count one call, unless it is over a limit.
+        """Count one call, unless it is over a limit or more than this process holds.
 
         :param boot: seconds of a clock that never goes back; `wall`: Unix time.
         """
-        if wall >= self.day_ends:
-            self._begin_day(wall)
         tick = int(boot * TICKS_PER_SECOND)
         if tick != self.tick:
-            self._move_to(tick)
+            self.move_to(tick)
+        if wall >= self.day_ends:
+            self._begin_day(boot, wall)
         if self.left <= 0 or self.left_today <= 0:
             return Reason.DAILY_LIMIT if self.left_today <= 0 else Reason.BURST_LIMIT
         self.left -= 1
@@ -84,12 +144,7 @@ class Window:
         self.here += 1
         return Reason.ACCEPTED
 
-    def _begin_day(self, wall: float) -> None:
-        day, self.day_ends = day_of(wall, self.zone)
-        if day.isoformat() != self.day:
-            self.day, self.stored, self.left_today = day.isoformat(), 0, self.daily
-
-    def _move_to(self, tick: int) -> None:
+    def move_to(self, tick: int) -> None:
         """Let the calls go that left the window since the last tick; a slot leaves when its last moment has."""
         slots = self.slots
         if self.here:
@@ -100,29 +155,142 @@ class Window:
         self.tick = tick
         oldest = slots[0][0] if slots else tick
         self.room = min(-(-(oldest + WINDOW_TICKS + 1 - tick) // TICKS_PER_SECOND), WINDOW_SECONDS)
+        if self.mode is not self.windows.mode:
+            self._adapt()
+        if tick >= self.attend or self.left_today < self.low_today:
+            self._attend()
+
+    # --- What this process holds --------------------------------------------------------------------------------------
+    def keep(self, allotted: int) -> None:
+        """Hold so much of the burst limit, less or more than before; what was used of it stays used."""
+        self.left += allotted - self.allotted
+        self.allotted = allotted
+
+    def know_beyond(self, lent: int, tick: int) -> None:
+        """Hear how many of the day's calls are lent to processes, this one's included; asked for at that tick.
+
+        What the others accept from then on is at most what they hold of the burst limit, for as long as a window is.
+        """
+        self.beyond = max(self.daily - lent - max(self.burst - self.allotted, 0), 0)
+        self.beyond_until = NEVER if self.allotted >= self.burst else tick + STALE_TICKS
+
+    def give(self, tick: int) -> int:
+        """Part with half of what is not used, or all if nothing was lately; how much."""
+        self.move_to(tick)
+        part = max(self.left, 0)
+        if self.slots:
+            part = ceil(part / 2)
+        if part:
+            self.beyond = max(self.beyond - part, 0)
+            self.beyond_until = min(self.beyond_until, tick + STALE_TICKS)
+            self.keep(self.allotted - part)
+        return part
+
+    def give_today(self) -> int:
+        """The same of the calls that were lent for the day; they are not spent then."""
+        part = max(self.left_today, 0)
+        if self.slots:
+            part = ceil(part / 2)
+        self._return_today(part)
+        return part
+
+    def _return_today(self, calls: int) -> None:
+        self.left_today -= calls
+        self.lent_today -= calls
+        self.back += calls
+        self.low_today = min(self.low_today, self.left_today // 2)
+
+    def lend(self, calls: int) -> None:
+        """Receive calls of the day."""
+        self.left_today += calls
+        self.lent_today += calls
+        self.low_today, self.barred_today = self.left_today // 2, 0
+
+    def _adapt(self) -> None:
+        """Follow a new mode."""
+        mode = self.windows.mode
+        if mode.life != self.mode.life:  # others count what was held until then as spent
+            self.slots.clear()
+            self.here = self.allotted = self.left = self.told = self.beyond = 0
+            self.is_asked_for = False
+        if mode.equal_shares:
+            self.keep(min(self.allotted, self.burst // mode.equal_shares))
+        self.mode, self.day_ends, self.attend = mode, 0.0, 0
+        self.barred = self.barred_today = 0
+
+    def _attend(self) -> None:
+        mode, tick = self.mode, self.tick
+        if tick >= self.beyond_until:
+            self.beyond = 0
+        if mode.equal_shares and tick >= mode.raise_tick:
+            self.keep(self.burst // mode.equal_shares)
+            self.beyond = 0
+        self.attend = tick + (TICKS_PER_SECOND if mode.equal_shares else REFRESH_TICKS)
+        if self.windows.sharing is not None and not self.is_asked_for and tick >= self.barred_today:
+            if self.left_today < self.low_today:
+                self.barred_today = tick + TICKS_PER_SECOND  # ahead of need: once a second is enough
+            elif self.allotted >= self.burst:
+                return  # nobody else has any, so there is nothing to hear
+            self.windows.sharing.ask(self)
+
+    def may_get(self, reason: Reason) -> bool:
+        """Whether a call that was refused for want of what this process holds may pass once others were asked."""
+        if self.windows.sharing is None:
+            return False
+        if reason is Reason.DAILY_LIMIT:
+            return self.is_asked_for or self.tick >= self.barred_today or self.left_today < self.low_today
+        return self.allotted < self.burst and self.tick >= self.barred and not self.mode.equal_shares
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it is refused for want of an answer, not for a limit."""
+        return self.is_unheard or (self.mode.equal_shares > 0 and self.allotted <= 0)
+
+    def is_idle(self, boot: float) -> bool:
+        self.move_to(int(boot * TICKS_PER_SECOND))
+        return not self.slots and not self.is_asked_for
+
+    # --- The day ------------------------------------------------------------------------------------------------------
+    def _begin_day(self, boot: float, wall: float) -> None:
+        """Begin the day that it is by the clock that all share, unless it is today's still."""
+        ahead = self.windows.wall_ahead
+        shared = wall if ahead is None else boot + ahead
+        day, ends = day_of(shared, self.zone)
+        self.day_ends = wall + ends - shared
+        if day.isoformat() != self.day:
+            self.day = day.isoformat()
+            self.left_today = self.lent_today = self.stored = self.settled = self.back = self.beyond = 0
+            self.low_today = self.barred_today = 0
+            if self.windows.sharing is None:
+                self.lend(self.daily)
+                self.low_today = 0
+
+    def learn(self, *, day: str, stored: int, settled: int = 0) -> None:
+        """Hear what the call log holds: the day's total of all processes, and how many of a batch were this one's."""
+        if day == self.day:
+            self.settled += settled
+            self.stored = max(stored, self.stored)
 
     @property
     def used_today(self) -> int:
-        return self.daily - self.left_today
+        """The day's calls: those of all processes that are in the call log, and this one's that will be."""
+        return self.stored + max(self.lent_today - self.left_today - self.settled, 0)
 
-    @property
-    def pending(self) -> int:
-        """The day's calls of this process that are not in `stored` yet."""
-        return self.used_today - self.stored
-
-    def learn(self, *, day: str, stored: int, settled: int = 0) -> None:
-        """Hear from the store: the day's total, `settled` of which are calls of this process that were pending."""
-        if day == self.day:
-            pending = max(self.pending - settled, 0)
-            self.stored = max(stored, self.stored)
-            self.left_today = self.daily - self.stored - pending
+    # --- What callers are told ----------------------------------------------------------------------------------------
+    def _say_limits(self) -> None:
+        self.headers = (
+            f"X-HubSpot-RateLimit-Daily: {self.daily}\r\n"
+            f"X-HubSpot-RateLimit-Interval-Milliseconds: {WINDOW_SECONDS * 1000}\r\n"
+            f"X-HubSpot-RateLimit-Max: {self.burst}\r\n"
+            f'RateLimit-Policy: "burst";q={self.burst};w={WINDOW_SECONDS}\r\n'
+        ).encode()
 
     def left_now(self) -> tuple[int, int, int]:
         """As of the last call: what is left of the day, what of the window, and whole seconds until that is more."""
-        left, left_today = self.left, self.left_today
-        if left < 0 or left_today < 0:  # only after the plan was lowered, or where other processes went on
+        left, left_today = self.left, self.left_today + self.beyond
+        if left < 0 or left_today < 0:  # only after the plan was lowered
             left, left_today = max(left, 0), max(left_today, 0)
-        return left_today, left, 0 if left == self.burst else self.room
+        return left_today, left, 0 if left == self.allotted else self.room
 
     def remaining(self) -> bytes:
         """The headers that change with each call; with `headers` all of them."""
@@ -133,34 +301,54 @@ class Window:
         """Whole seconds until a refused call may pass."""
         if reason is Reason.DAILY_LIMIT:
             return max(ceil(self.day_ends - wall), 1)
-        self._move_to(int(boot * TICKS_PER_SECOND))
+        self.move_to(int(boot * TICKS_PER_SECOND))
         return max(self.room, 1)
-
-    def is_idle(self, boot: float) -> bool:
-        self._move_to(int(boot * TICKS_PER_SECOND))
-        return self.pending == 0 and self.left >= self.burst
 
 
 class Windows:
     """Every account's window in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, sharing: Sharing | None = None) -> None:
+        """:param sharing: None where this process is the only one that counts: then it has all of each limit."""
+        self.sharing = sharing
+        self.mode = Mode()
+        self.wall_ahead: float | None = None  # the shared clock's Unix time less `boot_seconds`, once that is known
         self._of: dict[int, Window] = {}
+        self._pruned = 0
 
     def of(self, credential: Credential, *, boot: float, wall: float) -> Window:
         """The account's window, following the plan that was just read."""
         window = self._of.get(credential.account_id)
         if window is not None:
-            window.follow(credential, wall=wall)
+            window.follow(credential, boot=boot, wall=wall)
             return window
         if len(self._of) >= WINDOWS_KEPT:
-            self._of = {account: kept for account, kept in self._of.items() if not kept.is_idle(boot)}
-        window = self._of[credential.account_id] = Window(credential, wall=wall)
+            self._make_room(boot)
+        window = self._of[credential.account_id] = Window(credential, self, boot=boot, wall=wall)
         return window
 
-    def learn(self, usage: Iterable[tuple[int, str, int, int]]) -> None:
-        """Hear from the call writer: (account, day, calls in the batch, the day's total)."""
-        for account_id, day, settled, stored in usage:
-            window = self._of.get(account_id)
-            if window is not None:
-                window.learn(day=day, stored=stored, settled=settled)
+    def get(self, account_id: int) -> Window | None:
+        return self._of.get(account_id)
+
+    def all(self) -> list[Window]:
+        return list(self._of.values())
+
+    def current(self, window: Window) -> Window:
+        """The account's window, if this one made room for others meanwhile: it has nothing then."""
+        return self._of.setdefault(window.account_id, window)
+
+    def _make_room(self, boot: float) -> None:
+        """Let idle windows go, and give back what they hold. There may be none: then do not look again at once."""
+        tick = int(boot * TICKS_PER_SECOND)
+        if tick < self._pruned + PRUNE_TICKS:
+            return
+        self._pruned = tick
+        for account_id, window in list(self._of.items()):
+            if not window.is_idle(boot):
+                continue
+            if self.sharing is None or not (window.told or window.left_today):
+                del self._of[account_id]
+            else:  # it goes the next time, when the counter has heard that nothing is held
+                window.give(tick)
+                window.give_today()
+                self.sharing.ask(window, wants=False)

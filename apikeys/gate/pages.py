@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from apikeys.gate.asked import Fields, Peer
 
 FORWARDING = (b"forwarded", b"x-real-ip")
+NOT_SHARED = "the shared counter cannot be asked: each process keeps to its share"
 
 
 def page(
@@ -55,7 +56,7 @@ def readiness(gate: Gate, *, head: bool) -> bytes:
     elif boot_seconds() >= gate.known.fresh_until:
         said = {"status": "unavailable", "store": "cannot be asked"}
     else:
-        said = {"status": "ok", "store": "ok"}
+        said = {"status": "ok", "store": "ok", "limits": "ok" if gate.asker.is_shared else NOT_SHARED}
     if gate.api.path is not None:
         broken = "has changed and is broken: the one before still holds, the log says why"
         said["api_document"] = broken if gate.api.trouble else "ok"
@@ -88,6 +89,11 @@ class _Counts(Collector):
         yield from self._api_document()
         age = boot_seconds() - self._gate.known.polled_at
         yield GaugeMetricFamily("keyportal_last_poll_age_seconds", "Since the newest answered poll was sent.", age)
+        yield GaugeMetricFamily(
+            "keyportal_limits_shared",
+            "1: limits are shared by all processes; 0: the shared counter is gone, each keeps to its share.",
+            self._gate.asker.is_shared,
+        )
         try:
             totals = call_counts.totals()
         except StoreError:  # /readyz says so; the other metrics are still true

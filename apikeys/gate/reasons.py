@@ -53,3 +53,5 @@ STATUS = {
     Reason.DAILY_LIMIT: 429,
     Reason.STORE_UNAVAILABLE: 503,
 }
+
+LIMITS = frozenset((Reason.BURST_LIMIT, Reason.DAILY_LIMIT))

@@ -1,0 +1,219 @@
+"""What a process holds of the limits, on the side of those who decide on calls.
+
+All of this belongs to the windows' owner: the event loop's thread, or whoever has the lock. The thread that asks
+(`apikeys.gate.sharing.asker`) hands over what it learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import structlog
+
+from apikeys.gate.clock import boot_seconds
+from apikeys.gate.limits import LEASE_BURSTS, TICKS_PER_SECOND, Mode, Window, Windows
+from apikeys.gate.sharing.bursts import SPENT_SECONDS, BurstAsk
+from apikeys.gate.sharing.days import DayAsk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apikeys.gate.sharing.members import Terms
+
+BARRED_TODAY_TICKS = TICKS_PER_SECOND // 2  # after the day's calls have run out, others are asked so often
+
+Waiter = Callable[[], None]  # called once there is more, or none to be had
+HandOver = Callable[[Callable[[], None]], None]  # runs something as the windows' owner, in the order of handing over
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Question:
+    """What one window asks for, and what has come of it so far."""
+
+    window: Window
+    life: int
+    plan: int
+    since: float  # boot seconds
+    burst: BurstAsk
+    day: DayAsk
+    held: int  # of the burst limit, when it was asked
+    lacks_burst: bool  # a call waits, for want of this
+    lacks_day: bool
+    judged: tuple[bool, bool] = (False, False)  # what it was found to lack when it was answered
+    at_tick: int = 0  # before it was asked
+    allotted: int | None = None  # what the counter says; None: not heard
+    others: Sequence[UUID] = ()  # who holds what it lacks
+    calls: int = 0  # of the day, received
+    lent: int | None = None  # of the day, to all; None: not heard
+
+
+class Sharing:
+    """This process among those that count."""
+
+    def __init__(self, windows: Windows, hand_over: HandOver) -> None:
+        self.id = uuid4()
+        self.is_registered = False  # it holds nothing before
+        self.hand_over = hand_over
+        self.windows = windows
+        windows.sharing = self
+        self.questions: SimpleQueue[Question] = SimpleQueue()
+        self.wake = Event()  # there are questions
+        self._asked: dict[Window, Question] = {}
+        self._waiters: dict[Window, list[Waiter]] = {}
+        self.epoch = 0  # of the terms that are followed
+
+    def ask(self, window: Window, *, wants: bool = True) -> None:
+        """Have the counter and the store told what the window gives back, and asked for what it may need."""
+        if window.is_asked_for:
+            return
+        window.is_asked_for = True
+        back, window.back = window.back, 0
+        is_urgent = window in self._waiters
+        part = max(window.burst - window.allotted, 0) if wants else 0
+        lease = max(window.burst * LEASE_BURSTS - window.left_today, 0) if wants else 0
+        question = self._asked[window] = Question(
+            window,
+            self.windows.mode.life,
+            window.plan,
+            boot_seconds(),
+            BurstAsk(_key(window), window.burst, window.allotted, part, is_urgent=is_urgent),
+            DayAsk(
+                window.account_id,
+                window.day,
+                window.daily,
+                back,
+                lease if window.left_today <= window.low_today else 0,
+                is_urgent=is_urgent,
+            ),
+            held=window.allotted,
+            lacks_burst=is_urgent and window.left <= 0,
+            lacks_day=is_urgent and window.left_today <= 0,
+        )
+        self.questions.put(question)
+        self.wake.set()
+
+    def wait(self, window: Window, waiter: Waiter) -> None:
+        """Call the waiter once there is more for the window, or it is known that there is none."""
+        self._waiters.setdefault(window, []).append(waiter)
+        question = self._asked.get(window)
+        if question is None:
+            self.ask(window)
+        else:
+            question.lacks_burst, question.lacks_day = window.left <= 0, window.left_today <= 0
+            self.wake.set()
+
+    # --- What the asking thread hands over ----------------------------------------------------------------------------
+    def answered(self, questions: Iterable[Question]) -> None:
+        for question in questions:
+            window = question.window
+            if self._asked.get(window) is question:
+                del self._asked[window]
+                window.is_asked_for = False
+                self._apply(question)
+            for waiter in self._waiters.pop(window, ()):
+                waiter()
+
+    def _apply(self, question: Question) -> None:
+        window, tick = question.window, _now_tick()
+        window.move_to(tick)
+        if question.allotted is not None and not window.mode.equal_shares:
+            window.keep(question.allotted)
+            window.told = question.allotted
+        if question.day.day == window.day:
+            if question.calls:
+                window.lend(question.calls)
+            if question.lent is not None:
+                window.know_beyond(question.lent, question.at_tick)
+        lacked_burst, lacked_day = question.judged
+        asked_in_vain = lacked_burst and question.allotted is None and not window.mode.equal_shares
+        window.is_unheard = asked_in_vain or (lacked_day and question.lent is None)
+        if question.plan != window.plan:
+            window.begin_plan()
+            return
+        if lacked_burst and window.left <= 0:
+            window.barred = tick + 1
+        if lacked_day and window.left_today <= 0 and question.day.day == window.day:
+            window.low_today, window.barred_today = 0, tick + BARRED_TODAY_TICKS
+
+    def give(self, keys: Iterable[str], days: Iterable[tuple[int, str]]) -> None:
+        """Part with some of what others have run out of."""
+        tick = _now_tick()
+        for key in keys:
+            window = self.windows.get(_account(key))
+            if window is not None and not window.is_asked_for and window.give(tick):
+                self.ask(window, wants=False)
+        for account_id, day in days:
+            window = self.windows.get(account_id)
+            if window is not None and window.day == day and not window.is_asked_for and window.give_today():
+                self.ask(window, wants=False)
+
+    def give_all(self) -> None:
+        """At the end: keep what is used, and that only until it is not counted any more."""
+        for window in self.windows.all():
+            window.move_to(_now_tick())
+            window.drop()
+            window.is_asked_for = False
+            self.ask(window, wants=False)
+
+    def freeze(self) -> dict[str, int]:
+        """Keep to what is held by now, which the counter is told then: by limit, how much.
+
+        What was used beyond an equal share, before there were any, is held: it counts still.
+        """
+        tick, held = _now_tick(), {}
+        for window in self.windows.all():
+            window.move_to(tick)
+            if not window.slots:
+                window.keep(0)
+            elif window.left < 0:
+                window.keep(window.allotted - window.left)
+            window.told = window.allotted
+            if window.allotted > 0:
+                held[_key(window)] = window.allotted
+        self.windows.mode = Mode(self.windows.mode.life)
+        return held
+
+    def follow(self, terms: Terms) -> None:
+        """Keep to an equal share; to one that is larger than what is held only when all others keep to theirs, too."""
+        if terms.epoch <= self.epoch:
+            return
+        self.epoch = terms.epoch
+        if terms.equal_shares:
+            raise_at = _now_tick() + int(SPENT_SECONDS * TICKS_PER_SECOND)
+            self.windows.mode = Mode(self.windows.mode.life, terms.equal_shares, raise_at)
+
+    def set_clock(self, wall_ahead: float) -> None:
+        self.windows.wall_ahead = wall_ahead
+        self.windows.mode = Mode(*self.windows.mode)  # another object: each window looks at the clock again
+
+    def begin_anew(self, process: UUID) -> None:
+        """Hold nothing: others have declared this process dead, which was stopped or cut off for long."""
+        if process != self.id:
+            return
+        logger.warning("limits_begun_anew", process=str(process))
+        self.id, self.is_registered = uuid4(), False
+        self.windows.mode = Mode(self.windows.mode.life + 1)
+        self._asked.clear()
+        waiting, self._waiters = self._waiters, {}
+        for waiters in waiting.values():
+            for waiter in waiters:
+                waiter()
+
+
+def _key(window: Window) -> str:
+    return f"account:{window.account_id}"
+
+
+def _account(key: str) -> int:
+    return int(key.removeprefix("account:"))
+
+
+def _now_tick() -> int:
+    return int(boot_seconds() * TICKS_PER_SECOND)

@@ -1,0 +1,240 @@
+"""G8: whatever happens, all processes together accept no more calls in any ten seconds, or in a day, than the limit.
+
+Callers hammer one account at several gates, real processes, and at this process as a web process does. One clock orders
+everything: a call was accepted between its beginning and its end, so that those that began and ended within some ten
+seconds were surely accepted in them. With the sharing switched off the same finds more than the limit.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts.actors import SHELL
+from accounts.operations import accounts as account_operations
+from apikeys import secrets
+from apikeys.gate import direct
+from apikeys.models import ApiKey
+from apikeys.secrets import Kind
+from tests.factories import ApiKeyFactory
+from tests.gates import Connection, ProcessGate, ThreadGate, ask, bearer, request
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WINDOW = 10.0
+BURST = 60
+OUT_OF_THE_WAY = 10**9
+PAUSE = 0.004  # between two calls of a caller: so that more than one process gets to run
+
+Accepted = tuple[float, float]  # a call's beginning and end
+
+
+@dataclass
+class Callers:
+    """Keep calling until they are stopped."""
+
+    secret: str
+    accepted: list[Accepted] = field(default_factory=list)
+    statuses: set[int] = field(default_factory=set)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def at_gate(self, port: int, *, number: int = 1) -> None:
+        self._start(lambda: self._call_gate(port), number)
+
+    def at_web(self, *, number: int = 1) -> None:
+        self._start(self._call_directly, number)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self, what: Callable[[], None], number: int) -> None:
+        started = [threading.Thread(target=what) for _ in range(number)]
+        self._threads += started
+        for thread in started:
+            thread.start()
+
+    def _call_gate(self, port: int) -> None:
+        asked = request(bearer(self.secret))
+        with suppress(OSError, AssertionError), Connection(port) as gate:  # it may be killed
+            while not self._stopping.wait(PAUSE):
+                began = time.monotonic()
+                self._saw(began, gate.ask(asked).status)
+
+    def _call_directly(self) -> None:
+        asked = direct.ApiRequest(method="GET", target="/", headers=[bearer(self.secret)], address=None)
+        while not self._stopping.wait(PAUSE):
+            began = time.monotonic()
+            self._saw(began, 204 if (decision := direct.decide(asked)).accepted else decision.status)
+        connection.close()
+
+    def _saw(self, began: float, status: int) -> None:
+        if status == 204:
+            self.accepted.append((began, time.monotonic()))
+        self.statuses.add(status)
+
+
+def most_in_any_window(accepted: list[Accepted]) -> int:
+    calls = sorted(accepted)
+    return max(
+        (sum(1 for _, ended in calls[number:] if ended <= began + WINDOW) for number, (began, _) in enumerate(calls)),
+        default=0,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _web_process_ends() -> Iterator[None]:
+    yield
+    direct.close()
+
+
+def new_key(*, burst: int = OUT_OF_THE_WAY, daily: int = OUT_OF_THE_WAY) -> tuple[ApiKey, str]:
+    secret = secrets.generate(Kind.API_KEY)
+    return ApiKeyFactory.create(secret=secret, account__burst_limit=burst, account__daily_limit=daily), secret
+
+
+def new_gates(number: int) -> list[ProcessGate]:
+    """Gates that start at once; they share by Redis if this process does."""
+    return [ProcessGate(redis_url=django_settings.REDIS_URL) for _ in range(number)]
+
+
+@pytest.mark.parametrize(
+    "counter", ["table", pytest.param("redis", marks=pytest.mark.once("the numbers are in Redis, whatever the store"))]
+)
+def test_all_processes_together_accept_exactly_the_burst_limit(counter: str, settings: Settings) -> None:
+    _, secret = new_key(burst=BURST)
+    callers = Callers(secret)
+    with ExitStack() as stack:
+        if counter == "redis":
+            settings.REDIS_URL = stack.enter_context(RedisServer()).url
+        one, other = (stack.enter_context(gate) for gate in new_gates(2))
+        began = time.monotonic()
+        callers.at_gate(one.port, number=2)
+        callers.at_gate(other.port)
+        callers.at_web()
+        time.sleep(WINDOW + 1)
+        callers.stop()
+
+    assert most_in_any_window(callers.accepted) <= BURST
+    assert sum(1 for _, ended in callers.accepted if ended < began + WINDOW - 0.5) == BURST
+    assert len(callers.accepted) > BURST  # what was used comes back
+    assert {204, 429} <= callers.statuses <= {204, 429, 503}  # 503: where the machine is too busy to answer in time
+
+
+def test_all_processes_together_accept_exactly_the_daily_limit() -> None:
+    _, secret = new_key(daily=200)
+    callers = Callers(secret)
+    first, second = new_gates(2)
+    with first as one, second as other:
+        callers.at_gate(one.port, number=2)
+        callers.at_gate(other.port)
+        callers.at_web()
+        until = time.monotonic() + 60
+        while len(callers.accepted) < 200 and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1.5)
+        callers.stop()
+
+    assert len(callers.accepted) == 200
+    assert {204, 429} <= callers.statuses <= {204, 429, 503}  # 503: where the machine is too busy to answer in time
+
+
+def test_without_sharing_more_are_accepted_so_this_would_be_noticed() -> None:
+    _, secret = new_key(burst=BURST)
+    callers = Callers(secret)
+    with ThreadGate() as one, ThreadGate() as other:
+        for each in (one, other):
+            each.gate.windows.sharing = None
+            callers.at_gate(each.port)
+        time.sleep(2)
+        callers.stop()
+
+    assert most_in_any_window(callers.accepted) == 2 * BURST
+
+
+def test_what_a_killed_process_held_is_spent() -> None:
+    _, secret = new_key(burst=BURST)
+    callers = Callers(secret)
+    first, second = new_gates(2)
+    with first as one, second as other, ExitStack() as stack:
+        callers.at_gate(one.port, number=2)
+        time.sleep(0.2)
+        callers.at_gate(other.port)
+        while len(callers.accepted) < BURST // 2:
+            time.sleep(0.01)
+        one.end(signal.SIGKILL)
+        third = stack.enter_context(ProcessGate())
+        callers.at_gate(third.port, number=2)
+        time.sleep(3)
+        callers.stop()
+
+    assert most_in_any_window(callers.accepted) <= BURST
+
+
+@pytest.mark.parametrize("fault", ["flush", "restart"])
+@pytest.mark.once("the numbers are in Redis, whatever the store")
+def test_a_redis_that_forgets_lets_nobody_accept_more(fault: str, settings: Settings) -> None:
+    """Nearly all is used at one gate before; then the other one, which holds nothing, is asked for all of it."""
+    _, secret = new_key(burst=BURST)
+    callers = Callers(secret)
+    with RedisServer() as server:
+        settings.REDIS_URL = server.url
+        first, second = new_gates(2)
+        with first as one, second as other:
+            ask(other.port, bearer(secret))
+            callers.at_gate(one.port)
+            while len(callers.accepted) < BURST - 5:
+                time.sleep(0.01)
+            if fault == "flush":
+                server.flush()
+            else:
+                server.stop()
+            callers.at_gate(other.port)
+            callers.at_web()
+            if fault == "restart":
+                time.sleep(2.5)
+                said = ask(one.port, target="/readyz"), ask(one.port, target="/metrics")
+                assert said[0].status == 200
+                assert b"each process keeps to its share" in said[0].body
+                assert b"keyportal_limits_shared 0.0" in said[1].body
+                server.start()
+            while b"keyportal_limits_shared 1.0" not in ask(one.port, target="/metrics").body:
+                time.sleep(0.1)
+            time.sleep(3)
+            callers.stop()
+
+    assert most_in_any_window(callers.accepted) <= BURST
+
+
+def test_a_lowered_limit_counts_what_was_used_before() -> None:
+    key, secret = new_key(burst=BURST)
+    before, after = Callers(secret), Callers(secret)
+    first, second = new_gates(2)
+    with first as one, second as other:
+        before.at_gate(one.port)
+        before.at_gate(other.port)
+        while len(before.accepted) < BURST // 2:
+            time.sleep(0.01)
+        before.stop()
+        account_operations.change_plan(
+            account=key.account, by=SHELL, now=timezone.now(), burst_limit=BURST // 3, daily_limit=None
+        )
+        time.sleep(1.2)  # by then every gate has heard
+        after.at_gate(one.port)
+        after.at_gate(other.port)
+        time.sleep(2)
+        after.stop()
+
+    assert after.accepted == []
+    assert after.statuses <= {429, 503}

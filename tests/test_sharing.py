@@ -1,0 +1,415 @@
+"""What processes share of limits: the two counters, the calls of the day, and who lives (G8)."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
+
+from apikeys.gate.clock import boot_seconds
+from apikeys.gate.limits import Mode, Windows
+from apikeys.gate.sharing import days, members, undertaker
+from apikeys.gate.sharing.bursts import (
+    SPENT_SECONDS,
+    BurstAsk,
+    Counter,
+    CounterEmptyError,
+    CounterGoneError,
+    EndedError,
+)
+from apikeys.gate.sharing.days import DayAsk
+from apikeys.gate.sharing.process import Sharing
+from apikeys.gate.sharing.redis_counter import RedisCounter
+from apikeys.gate.sharing.table import TableCounter
+from apikeys.gate.sharing.undertaker import Undertaker
+from apikeys.models import BurstShare, BurstTotal, CountingProcess, DayGrant
+from auditlog.models import DailyUsage
+from tests.redis_server import RedisServer
+from tests.test_limits import NOON, credential
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIMIT = 10
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture(params=["table", "redis"])
+def counter(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    if request.param == "table":
+        yield TableCounter()
+        return
+    one = new_redis_counter(request.getfixturevalue("server"))
+    yield one
+    one.close()
+
+
+def new_redis_counter(server: RedisServer, *, name: UUID | None = None, epoch: int = 0) -> RedisCounter:
+    return RedisCounter(server.url, members.Terms(name or uuid4(), epoch, 0))
+
+
+def new_process(counter: Counter, **held: int) -> UUID:
+    process = uuid4()
+    members.register(process)
+    counter.check_in(process, held)
+    return process
+
+
+def burst(keep: int, want: int, *, key: str = "account:1", limit: int = LIMIT, urgent: bool = True) -> BurstAsk:
+    return BurstAsk(key, limit, keep, want, is_urgent=urgent)
+
+
+def settled(counter: Counter, process: UUID) -> None:
+    """Redis hands out nothing before it knows that everybody has said what they hold."""
+    counter.wanted(process)
+    counter.wanted(process)
+    assert counter.is_complete
+
+
+def test_parts_never_add_up_to_more_than_the_limit(counter: Counter) -> None:
+    one, other = new_process(counter), new_process(counter)
+    settled(counter, one)
+
+    first = counter.exchange(one, [burst(0, 7)])[0]
+    second = counter.exchange(other, [burst(0, 10)])[0]
+    third = counter.exchange(other, [burst(3, 7)])[0]
+
+    assert (first.allotted, second.allotted, third.allotted) == (7, 3, 3)
+    assert list(third.others) == [one]
+
+
+def test_what_one_gives_back_another_gets_once_it_has_said_that_it_wants_it(counter: Counter) -> None:
+    one, other = new_process(counter), new_process(counter)
+    settled(counter, one)
+    counter.exchange(one, [burst(0, 10)])
+    counter.exchange(other, [burst(0, 10)])
+
+    wanted = [counter.wanted(one), counter.wanted(other)]
+    counter.exchange(one, [burst(4, 0)])
+    ahead = counter.exchange(one, [burst(4, 6, urgent=False)])[0]  # a call waits elsewhere: that comes first
+    got = counter.exchange(other, [burst(0, 10)])[0]
+
+    assert wanted == [["account:1"], []]
+    assert (ahead.allotted, got.allotted) == (4, 6)
+    assert counter.wanted(one) == []
+
+
+def test_a_question_that_is_asked_again_because_nobody_heard_the_answer_changes_nothing(counter: Counter) -> None:
+    one = new_process(counter)
+    settled(counter, one)
+
+    answers = [counter.exchange(one, [burst(0, 4), burst(0, 2, key="account:2")]) for _ in range(2)]
+
+    assert [[each.allotted for each in answer] for answer in answers] == [[4, 2], [4, 2]]
+
+
+def test_two_questions_about_one_limit_are_answered_one_after_the_other(counter: Counter) -> None:
+    one, other = new_process(counter), new_process(counter)
+    settled(counter, one)
+
+    answers = counter.exchange(one, [burst(0, 4), burst(4, 2)])
+    rest = counter.exchange(other, [burst(0, 10)])[0]
+
+    assert [each.allotted for each in answers] == [4, 6]
+    assert rest.allotted == 4
+
+
+def test_under_a_lowered_limit_nobody_gets_any_before_less_is_held(counter: Counter) -> None:
+    one, other = new_process(counter), new_process(counter)
+    settled(counter, one)
+    counter.exchange(one, [burst(0, 10)])
+
+    got = counter.exchange(other, [burst(0, 5, limit=5)])[0].allotted
+    kept = counter.exchange(one, [burst(4, 1, limit=5)])[0].allotted
+
+    assert (got, kept) == (0, 5)
+
+
+def test_what_a_dead_process_held_is_others_once_it_is_freed(counter: Counter) -> None:
+    one, other = new_process(counter), new_process(counter)
+    settled(counter, one)
+    counter.exchange(one, [burst(0, 10), burst(0, 3, key="account:2")])
+    members.leave(one)
+
+    before = counter.exchange(other, [burst(0, 10)])[0].allotted
+    counter.free(one)
+    counter.free(one)
+    after = counter.exchange(other, [burst(0, 10), burst(0, 10, key="account:2")])
+
+    assert before == 0
+    assert [each.allotted for each in after] == [10, 10]
+
+
+def test_a_process_that_is_declared_dead_gets_nothing_any_more() -> None:
+    counter = TableCounter()
+    one = new_process(counter)
+    members.leave(one)
+
+    with pytest.raises(EndedError):
+        counter.exchange(one, [burst(0, 1)])
+
+    assert not BurstShare.objects.exists()
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 12), st.booleans()), max_size=25),
+)
+@example_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_counters_answer_the_same(server: RedisServer, steps: list[tuple[int, int, int, bool]]) -> None:
+    table, in_redis = TableCounter(), new_redis_counter(server)
+    CountingProcess.objects.all().delete()
+    BurstTotal.objects.all().delete()
+    BurstShare.objects.all().delete()
+    processes = [new_process(in_redis) for _ in range(3)]
+    settled(in_redis, processes[0])
+    held = [0, 0, 0]
+    for who, keep, want, urgent in steps:
+        asked = [burst(min(keep, held[who]), want, urgent=urgent)]
+        answers = [counter.exchange(processes[who], asked)[0].allotted for counter in (table, in_redis)]
+        held[who] = answers[0]
+        assert answers[0] == answers[1]
+        assert sum(held) <= LIMIT
+        assert [table.wanted(one) for one in processes] == [in_redis.wanted(one) for one in processes]
+    in_redis.close()
+
+
+# --- Redis forgets ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("fault", ["flush", "restart", "epoch"])
+def test_a_redis_that_knows_nothing_gives_nobody_any_before_everybody_has_said_what_they_hold(fault: str) -> None:
+    with RedisServer() as server:
+        name = uuid4()
+        counter = new_redis_counter(server, name=name)
+        one, other = new_process(counter), new_process(counter)
+        settled(counter, one)
+        counter.exchange(one, [burst(0, 8)])
+        if fault == "flush":
+            server.flush()
+        elif fault == "restart":
+            server.stop()
+            with pytest.raises(CounterGoneError):
+                counter.exchange(one, [burst(8, 2)])
+            server.start()
+        else:
+            counter = new_redis_counter(server, name=name, epoch=1)
+
+        with pytest.raises(CounterEmptyError):
+            counter.exchange(other, [burst(0, 10)])
+        counter.check_in(other, {})
+        before = [counter.exchange(other, [burst(0, 10)])[0].allotted for _ in range(3)]
+        counter.check_in(one, {"account:1": 8})
+        settled(counter, other)
+        after = counter.exchange(other, [burst(0, 10)])[0].allotted
+
+    assert before == [0, 0, 0]
+    assert after == 2
+
+
+def test_who_knows_an_older_epoch_only_changes_nothing(server: RedisServer) -> None:
+    name = uuid4()
+    old, new = (new_redis_counter(server, name=name, epoch=epoch) for epoch in (1, 2))
+    one = new_process(new)
+
+    with pytest.raises(CounterEmptyError):
+        old.check_in(one, {"account:1": 5})
+
+    settled(new, one)
+    assert new.exchange(one, [burst(0, 10)])[0].allotted == 10
+
+
+def test_equal_shares_may_end_when_all_who_live_reach_redis(server: RedisServer) -> None:
+    counter = new_redis_counter(server)
+    one, other = uuid4(), uuid4()
+    for process in (one, other):
+        members.register(process)
+
+    ready = [counter.is_ready(one), counter.is_ready(other), counter.is_ready(one)]
+
+    assert ready == [False, True, True]
+
+
+# --- The day ------------------------------------------------------------------------------------------------------
+def day(want: int, *, back: int = 0, limit: int = 100, urgent: bool = False) -> DayAsk:
+    return DayAsk(7, "2026-05-04", limit, back, want, is_urgent=urgent)
+
+
+@given(asks=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 120)), max_size=25))
+@example_settings(max_examples=25, deadline=None)
+def test_never_more_of_the_day_is_lent_than_its_limit(asks: list[tuple[int, int, int]]) -> None:
+    DayGrant.objects.all().delete()
+    out = 0
+    for want, unused, limit in asks:
+        before, back = out, min(unused, out)
+        granted = days.grant([day(want, back=back, limit=limit)])[0]
+        out += granted.calls - back
+        assert out <= max(limit, before)
+        assert granted.total == out
+
+
+def test_leases_are_small_near_the_limit_and_the_last_call_is_lent_too() -> None:
+    lent = [days.grant([day(60)])[0].calls for _ in range(60)]
+
+    assert lent[:3] == [12, 11, 9]
+    assert sum(lent) == 100
+    assert days.wanted() == []
+
+
+def test_who_has_none_left_asks_the_others() -> None:
+    days.grant([day(60, limit=1)])
+
+    days.grant([day(60, limit=1, urgent=True)])
+    wanted = days.wanted()
+    days.grant([day(0, back=1, limit=1)])
+    got = days.grant([day(60, limit=1, urgent=True)])[0].calls
+
+    assert wanted == [(7, "2026-05-04")]
+    assert (got, days.wanted()) == (1, [])
+
+
+def test_calls_that_were_stored_before_any_were_lent_count() -> None:
+    DailyUsage.objects.create(account_id=7, day="2026-05-04", calls=99)
+
+    assert days.grant([day(60)])[0] == (1, 100)
+
+
+def test_days_that_are_over_everywhere_are_deleted() -> None:
+    days.grant([day(1), DayAsk(7, "2026-05-01", 100, 0, 1, is_urgent=False)])
+
+    removed = days.prune(now=datetime(2026, 5, 5, tzinfo=UTC))
+
+    assert (removed, DayGrant.objects.count()) == (1, 1)
+
+
+# --- Who lives ----------------------------------------------------------------------------------------------------
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    one = Clock()
+    monkeypatch.setattr(undertaker, "boot_seconds", one)
+    return one
+
+
+def state(process: UUID) -> tuple[bool, bool] | None:
+    row = CountingProcess.objects.filter(id=process).first()
+    return (row.is_suspected, row.has_ended) if row else None
+
+
+def test_who_does_not_answer_is_declared_dead_and_what_it_held_is_freed_when_it_must_be_spent(clock: Clock) -> None:
+    counter = TableCounter()
+    me, dead = new_process(counter), new_process(counter)
+    counter.exchange(dead, [burst(0, 10)])
+    mine = Undertaker()
+    states, held = [], []
+    mine.suspect({dead})
+    for seconds in (0.0, 1.9, 2.1, 1.0, SPENT_SECONDS - 1, 2.0):
+        clock.now += seconds
+        mine.tidy(me, counter)
+        states.append(state(dead))
+        held.append(BurstTotal.objects.get().allotted)
+
+    assert states == [(True, False), (True, False), (True, True), (True, True), (True, True), None]
+    assert held == [10, 10, 10, 10, 10, 0]
+    assert mine.is_alone is False
+
+
+def test_who_answers_lives(clock: Clock) -> None:
+    counter = TableCounter()
+    me, other = new_process(counter), new_process(counter)
+    mine = Undertaker()
+    for _ in range(4):
+        mine.suspect({other})
+        mine.tidy(me, counter)
+        members.answer(other)
+        clock.now += undertaker.SUSPECT_SECONDS
+        mine.suspect({other})  # a new suspicion, not one that was never answered
+        mine.tidy(me, counter)
+        clock.now += 1.5
+
+    assert state(other) == (True, False)
+
+
+def test_a_suspicion_that_was_answered_since_buries_nobody() -> None:
+    process = new_process(TableCounter())
+    members.suspect([process])
+    members.answer(process)
+    members.suspect([process])
+
+    members.bury(process, suspicions=1)
+
+    assert state(process) == (True, False)
+
+
+def test_equal_shares_are_cut_anew_when_one_more_begins_to_count() -> None:
+    one, other = uuid4(), uuid4()
+    members.register(one)
+    members.declare_equal_shares()
+    members.register(other)
+
+    cut = look_at(other)
+    members.end_equal_shares(1)  # too late: they were cut again since
+    after = look_at(other)
+    members.end_equal_shares(2)
+
+    assert (cut.terms.equal_shares, cut.terms.epoch, cut.lives) == (2, 2, True)
+    assert after.terms == cut.terms
+    assert look_at(other).terms.equal_shares == 0
+
+
+def look_at(process: UUID) -> members.Look:
+    look = members.look(process)
+    assert look is not None
+    return look
+
+
+def test_the_shared_clock_is_the_stores() -> None:
+    process = uuid4()
+    members.register(process)
+
+    wall = look_at(process).wall_ahead + boot_seconds()
+
+    assert abs(wall - timezone.now().timestamp()) < 60
+
+
+# --- One process's part -------------------------------------------------------------------------------------------
+def at_once(what: Callable[[], None]) -> None:
+    what()
+
+
+def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_equal_share() -> None:
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.keep(10)
+    window.lend(100)
+    now = boot_seconds()
+    for _ in range(8):
+        window.take(now, NOON)
+    windows.mode = Mode(equal_shares=5, raise_tick=1 << 62)
+    window.take(now + 0.1, NOON)
+
+    held = one.freeze()
+
+    assert held == {"account:1": 8}
+    assert window.left == 0
+
+
+def test_a_window_that_nobody_used_lately_is_given_up_where_a_counter_forgot() -> None:
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    windows.of(credential(burst=10), boot=0.0, wall=NOON).keep(10)
+
+    assert one.freeze() == {}
