@@ -10,7 +10,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts import mail_kinds
-from accounts.models import MailChoice, OutgoingMail, User
+from accounts.models import BouncedAddress, MailChoice, OutgoingMail, User
 
 MORNING = time(8)  # when the daily mail is due, where the person lives
 Delivery = MailChoice.Delivery
@@ -44,9 +44,11 @@ def choose(*, user: User, choices: Mapping[str, str], now: datetime) -> None:
 
 
 def wanted(mail: OutgoingMail) -> bool:
-    """Whether its recipient has not switched off its kind."""
+    """Whether its recipient has not switched off its kind, and reads what is sent there, as far as we know."""
     if not mail_kinds.is_optional(mail.kind):
         return True
+    if BouncedAddress.objects.of(mail.to).exists():
+        return False
     never = MailChoice.objects.filter(user__email=mail.to, kind=mail.kind, delivery=Delivery.NEVER)
     return not never.exists()
 

@@ -26,6 +26,7 @@ FIRST_PAUSE = timedelta(seconds=30)  # after a failure; doubles with each
 LONGEST_PAUSE = timedelta(hours=1)
 PERMANENT = 500  # statuses from here on mean "never" (RFC 5321, 4.2.1)
 GIVEN_UP_AFTER = timedelta(days=5)  # RFC 5321, 4.5.4.1
+LEAST_ATTEMPTS = 10  # before that: the jobs process may have stood still for a week
 # A row says that its mail was sent, so that it is not owed again: longer than whatever recurs (reminders, 180 days).
 KEPT_FOR = timedelta(days=200)
 Kind = BouncedAddress.Kind
@@ -46,8 +47,8 @@ def send_next(*, now: datetime) -> bool:
         _log.exception("mail_not_written", mail=str(mail.id), kind=mail.kind)
         _try_later(mail, failure, now=now)
     else:
-        _end(mail, **({"sent_at": now} if sent else {"dropped_at": now}))
-        if sent:
+        ended = _end(mail, **({"sent_at": now} if sent else {"dropped_at": now}))
+        if sent and ended:
             bounces.note_delivery(email=mail.to, at=now, now=now, disproves=[Kind.REFUSED])
     return True
 
@@ -72,9 +73,10 @@ def _send(mail: OutgoingMail, *, now: datetime) -> bool:
 
 def _try_later(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None:
     why = mask(f"{type(failure).__name__}: {failure}")[:200]
-    if _refuses_the_address(failure):
+    give_up = now - mail.created_at >= GIVEN_UP_AFTER and mail.attempts >= LEAST_ATTEMPTS
+    if _refuses_the_address(failure, at_last=give_up):
         bounces.note(email=mail.to, kind=Kind.REFUSED, why=why, now=now)
-    if now - mail.created_at >= GIVEN_UP_AFTER:
+    if give_up:
         _log.error("mail_given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, why=why)
         _end(mail, dropped_at=now, failure=why)
         return
@@ -83,10 +85,10 @@ def _try_later(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None
     _note(mail, due_at=now + pause, claimed_until=None, failure=why)
 
 
-def _refuses_the_address(failure: Exception) -> bool:
-    """Whether the mail server or provider takes no mail for this address, and would not later either."""
+def _refuses_the_address(failure: Exception, *, at_last: bool) -> bool:
+    """Whether the mail server or provider takes no mail for this address, for good or for longer than we try."""
     if isinstance(failure, SMTPRecipientsRefused):
-        return any(status >= PERMANENT for status, _ in failure.recipients.values())
+        return at_last or any(status >= PERMANENT for status, _ in failure.recipients.values())
     return isinstance(failure, AnymailRecipientsRefused)
 
 
@@ -105,10 +107,12 @@ def _claimed_by_us(mail: OutgoingMail) -> QuerySet[OutgoingMail]:
 
 
 @transaction.atomic
-def _end(mail: OutgoingMail, **facts: datetime | str) -> None:
-    """The mail is sent or dropped, and with it what it is the digest of."""
-    if _note(mail, **facts):
+def _end(mail: OutgoingMail, **facts: datetime | str) -> bool:
+    """The mail is sent or dropped, and with it what it is the digest of; False if another worker has it by now."""
+    noted = _note(mail, **facts)
+    if noted:
         mail.parts.owed().update(**facts, letter=None)
+    return noted
 
 
 def _note(mail: OutgoingMail, **facts: datetime | str | None) -> bool:

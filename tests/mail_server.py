@@ -13,6 +13,7 @@ class MailServer:
         self.received: list[Envelope] = []
         self.refuses = False
         self.slow = 0.0  # seconds that it takes over a mail
+        self.full: set[str] = set()  # addresses whose mailboxes take nothing for now
         self.unknown: set[str] = set()  # addresses that it has no mailbox for
 
     async def handle_RCPT(  # noqa: N802 -- aiosmtpd's
@@ -20,6 +21,8 @@ class MailServer:
     ) -> str:
         if address in self.unknown:
             return "550 No such user"
+        if address in self.full:
+            return "452 Mailbox full"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -11,11 +11,12 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import bounces, operations, outbox, proofs_by_mail, role_mailboxes, sending
+from accounts import access_requests, bounces, operations, outbox, proofs_by_mail, role_mailboxes, sending
 from accounts.actors import SHELL
 from accounts.models import BouncedAddress, Member, Notice, OutgoingMail
 from accounts.permissions import Role
 from accounts.tasks import send_mails
+from apikeys.models.api_key import ROTATE_AFTER
 from apikeys.operations import reminders
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -209,6 +210,40 @@ def test_a_server_that_refuses_for_now_marks_nobody(mail_server: MailServer, ada
     send_all()
 
     assert bounced() == []
+
+
+def test_who_was_refused_for_now_until_the_mail_is_given_up_is_marked_then(
+    mail_server: MailServer, ada: Member
+) -> None:
+    mail = owe(to=ADA)
+    OutgoingMail.objects.update(attempts=sending.LEAST_ATTEMPTS)
+    mail_server.full.add(ADA)
+
+    send_all(NOW)
+    before = bounced()
+    send_all(NOW + sending.GIVEN_UP_AFTER)
+
+    mail.refresh_from_db()
+    assert before == []
+    assert (bounced(), mail.dropped_at) == ([(ADA, "refused")], NOW + sending.GIVEN_UP_AFTER)
+
+
+def test_at_a_marked_address_courtesy_stops_and_reminders_and_security_go_on(ada: Member, grace: Member) -> None:
+    key = ApiKeyFactory.create(account=ada.account, created_by=ada)
+    developer = MemberFactory.create(account=ada.account, role=Role.DEVELOPER)
+    BouncedAddress.objects.create(email=ADA, kind=Kind.COMPLAINED, since=NOW)
+    due = NOW + ROTATE_AFTER
+
+    access_requests.ask_for_key(member=developer, reason="x", now=due)
+    reminders.remind(now=due)
+    operations.note(Action.PASSWORD_CHANGED, user=ada.user, now=due)
+    send_all(due)
+
+    to_ada = [str(message.subject) for message in mailbox.outbox if message.to == [ADA]]
+    to_grace = " ".join(str(message.body) for message in mailbox.outbox if message.to == [GRACE])
+    assert sorted(to_ada) == ["Acme: rotate the API key, it is 180 days old", "Your password was changed"]
+    assert f"{developer} " in to_grace
+    assert key.last4 in to_grace
 
 
 def test_what_came_back_later_is_not_disproved_by_a_server_that_takes_the_next(

@@ -187,12 +187,24 @@ def broken(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     raise ZeroDivisionError("A template, say.")
 
 
-def test_after_five_days_a_mail_is_given_up(settings: Settings) -> None:
+def test_a_mail_is_not_given_up_because_nobody_tried_to_send_it_for_a_week(settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     mail = owe()
 
-    send_all(NOW + sending.GIVEN_UP_AFTER - MINUTE)
+    send_all(NOW + timedelta(days=7))
+
+    mail.refresh_from_db()
+    assert (mail.attempts, mail.dropped_at) == (1, None)
+
+
+def test_after_five_days_a_mail_is_given_up(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    mail = owe()
+    OutgoingMail.objects.update(attempts=sending.LEAST_ATTEMPTS)
+
+    send_all(NOW + sending.GIVEN_UP_AFTER - 2 * sending.LONGEST_PAUSE)
     mail.refresh_from_db()
     before = mail.dropped_at
     send_all(NOW + sending.GIVEN_UP_AFTER)

@@ -73,7 +73,7 @@ STEPS = {
     "with a claim": lambda: dies(sending, "_claim", after=True),
     "before sending": lambda: dies(EmailBackend, "send_messages", after=False),
     "after sending": lambda: dies(EmailBackend, "send_messages", after=True),
-    "after noting": lambda: dies(sending, "_note", after=True),
+    "after noting": lambda: dies(sending, "_end", after=True),
 }
 now = datetime.fromisoformat(sys.argv[1])
 for step in sys.argv[2:]:
