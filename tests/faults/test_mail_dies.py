@@ -25,7 +25,7 @@ from django.utils import timezone
 from accounts import sending
 
 step = sys.argv[1]
-send, note = EmailBackend.send_messages, sending._note
+send, end = EmailBackend.send_messages, sending._end
 
 def die_if(here):
     if step == here:
@@ -37,11 +37,11 @@ def send_and_die(self, messages):
     die_if("after sending")
     return sent
 
-def note_and_die(mail, **facts):
-    note(mail, **facts)
+def end_and_die(mail, **facts):
+    end(mail, **facts)
     die_if("after noting")
 
-EmailBackend.send_messages, sending._note = send_and_die, note_and_die
+EmailBackend.send_messages, sending._end = send_and_die, end_and_die
 while sending.send_next(now=timezone.now()):
     pass
 """
