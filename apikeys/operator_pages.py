@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.forms import ReasonForm
 from accounts.operator_pages import operation_page, operator_of, operators_alone
@@ -67,11 +66,8 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("Withdrawn: nobody can connect it any more."))
             return redirect(PAGE, pk)
-    says = ngettext(
-        "Nobody can connect it any more, and the %(count)d account that did is disconnected from it."
-        " This cannot be taken back: registered anew, it gets another client id.",
-        "Nobody can connect it any more, and the %(count)d accounts that did are disconnected from it."
-        " This cannot be taken back: registered anew, it gets another client id.",
-        count := app.connections.active().count(),
-    ) % {"count": count}
+    says = _(
+        "Nobody can connect it any more. Accounts that did: %(count)d; each is disconnected from it at once."
+        " This cannot be taken back: registered anew, it gets another client id."
+    ) % {"count": app.connections.active().count()}
     return operation_page(request, app, form, title=_("Withdraw %(app)s"), button=_("Withdraw"), says=says)

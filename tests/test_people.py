@@ -1,6 +1,8 @@
 """Roles change, people are removed and leave; an account always has an active super admin (G12)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 from django.db import connection
@@ -8,7 +10,7 @@ from django.utils import timezone
 
 from accounts import operations
 from accounts.actors import SHELL
-from accounts.models import Member
+from accounts.models import Account, Member
 from accounts.permissions import Role, may_hand_on
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
@@ -183,6 +185,38 @@ def test_100_mutual_demotions_at_once_leave_each_account_one_super_admin() -> No
         list(pool.map(demote, deeds))
 
     assert [one.account.super_admins().count() for one, _ in pairs] == [1] * 50
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("locks", [True, False])
+def test_the_accounts_lock_is_what_keeps_two_who_demote_each_other_from_both_succeeding(
+    monkeypatch: pytest.MonkeyPatch,
+    locks: bool,  # noqa: FBT001 -- pytest passes it
+) -> None:
+    """Both look whether another super admin remains, before either writes: as far as the lock lets them."""
+    pair = SuperAdminFactory.create_batch(2, account=AccountFactory.create())
+    require = operations.members._require_another_super_admin  # noqa: SLF001 -- slowed down below
+    both_have_looked = Barrier(2)
+
+    def look(member: Member) -> None:
+        require(member)
+        with suppress(BrokenBarrierError):
+            both_have_looked.wait(timeout=0.5)
+
+    def demote(number: int) -> None:
+        with suppress(operations.PeopleError):
+            operations.change_role(member=pair[number], role=Role.MEMBER, by=pair[1 - number], now=timezone.now())
+        connection.close()
+
+    monkeypatch.setattr(operations.members, "_require_another_super_admin", look)
+    if not locks:
+        monkeypatch.setattr(Account, "lock", lambda _account: None)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(demote, range(2)))
+
+    # On SQLite a transaction is that lock by itself (BEGIN IMMEDIATE).
+    holds = locks or connection.vendor == "sqlite"
+    assert pair[0].account.super_admins().count() == (1 if holds else 0)
 
 
 @pytest.mark.parametrize("own", Role)

@@ -13,6 +13,7 @@ from accounts.permissions import Role
 from apikeys import secrets
 from auditlog.models import AuditEntry
 from tests.factories import NOW, UserFactory
+from tests.test_addresses import REFUSED
 
 pytestmark = pytest.mark.django_db
 
@@ -94,6 +95,14 @@ def test_a_key_that_was_pasted_into_a_name_is_refused(client: Client, field: str
 
     assert b"This looks like a key" in answer.content
     assert secret.encode() not in answer.content
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("typed", [*REFUSED, "", " "])
+def test_a_bad_address_is_explained_and_nobody_is_made(client: Client, typed: str) -> None:
+    answer = client.post(_path(), FILLED_IN | {"email": typed})
+
+    assert REFUSED.get(typed, "This field is required.") in answer.content.decode()
     assert not User.objects.exists()
 
 

@@ -9,7 +9,8 @@ from django.core import mail as mailbox
 from django.test import Client
 
 from accounts.tasks import send_mails
-from tests.factories import PASSWORD, MemberFactory
+from tests.factories import PASSWORD, MemberFactory, UserFactory
+from tests.test_addresses import REFUSED
 from tests.visitors import signed_in_a_while_ago
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +135,24 @@ def test_a_reset_mail_names_the_portal_whatever_the_request_claims(client: Clien
     assert len(links) == 1
     assert links[0].startswith(f"{settings.SITE_ORIGIN}/auth/password/reset/key/")
     assert not re.search(r"evil|6666|testserver|127\.0\.0\.1", f"{message.subject}{message.body}")
+
+
+TRIMMED = "victim@acme.example\r\n"  # means the one address before it
+BAD_ADDRESSES = [*(REFUSED.keys() - {TRIMMED}), "", " ", "victim@acme.example, ada@acme.example"]
+
+
+@pytest.mark.parametrize("typed", sorted(BAD_ADDRESSES))
+@pytest.mark.parametrize("form", ["/auth/password/reset/", "/auth/login/"])
+def test_a_bad_address_in_front_of_the_door_sends_nothing(client: Client, form: str, typed: str) -> None:
+    for email in ("victim@acme.example", "ada@acme.example", "eve@evil.example"):
+        UserFactory.create(email=email)
+
+    answer = client.post(form, {"email": typed, "login": typed, "password": PASSWORD})
+    send_mails()
+
+    assert answer.status_code in {200, 302}
+    assert not mailbox.outbox
+    assert "_auth_user_id" not in client.session
 
 
 def test_the_link_of_a_reset_mail_opens_the_form_for_a_new_password(client: Client) -> None:

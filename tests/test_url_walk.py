@@ -4,6 +4,7 @@ What an address of an account answers is one table: to a member by permission, 4
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from django.contrib import admin
@@ -13,7 +14,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, r
 from django.utils import timezone
 
 from accounts import access_requests, role_mailboxes
-from accounts.models import AccessRequest, Account
+from accounts.models import AccessRequest, Account, Member
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
@@ -73,15 +74,6 @@ BUTTONS = {
     "apikeys:api-key-plan-show": "apikeys:api-key-plan",
     "apikeys:api-key-plan-cancel": "apikeys:api-key-plan",
 }
-ALLAUTH = """
-    account_change_password account_confirm_email account_confirm_login_code account_email
-    account_email_verification_sent account_inactive account_login account_logout account_reauthenticate
-    account_reset_password account_reset_password_done account_reset_password_from_key
-    account_reset_password_from_key_done account_set_password account_signup mfa_activate_totp
-    mfa_add_webauthn mfa_authenticate mfa_deactivate_totp mfa_download_recovery_codes mfa_edit_webauthn
-    mfa_generate_recovery_codes mfa_index mfa_list_webauthn mfa_login_webauthn mfa_reauthenticate
-    mfa_reauthenticate_webauthn mfa_remove_webauthn mfa_view_recovery_codes
-""".split()  # noqa: SIM905 -- a list of words
 OPERATIONS = """
     accounts_account_plan accounts_account_suspend accounts_account_close accounts_account_reopen
     accounts_user_add_operator accounts_user_remove_operator accounts_user_deactivate accounts_user_reactivate
@@ -99,39 +91,27 @@ ROWS = [
 ]
 # By name or, where it has none, by pattern.
 ADMIN = {f"admin:{name}" for name in (*SITE, *ROWS, *OPERATIONS, "(?P<url>.*)$", "<path:object_id>/")}
-# Not of any one account; each is tested where it is at home.
-ELSEWHERE = {
-    *(
-        "home",
-        "profile",
-        "profile-mails",
-        "theme",
-        "accounts:choose",
-        "set-up",
-        "invitation",
-        "role-mailbox-confirm",
-        "mail-events",
-        "notices",
-        "notices-read",
-        "notice-read",
-        "no-proof",
-        "migrate",
-        "mails",
-        "mail",
-        "mails-switch-off",
-        "mail-previews",
-        "mail-preview",
-        "mail-preview-page",
-        "new-address",
-        "single-sign-on",
-        "single-sign-on-callback",
-        "single-sign-on-proof",
-    ),
-    *("account_api:docs", "account_api:door", "account_api:openapi", "usersessions_list"),
-    *ALLAUTH,
-    *ADMIN,
-    *("livez", "readyz", "metrics"),
-}
+# Of no one account: one's own, for whoever is signed in. Each is tested where it is at home.
+PERSONAL = """
+    profile profile-mails accounts:choose notices notices-read notice-read no-proof new-address
+    usersessions_list account_email account_change_password account_set_password account_reauthenticate
+    mfa_index mfa_activate_totp mfa_deactivate_totp mfa_view_recovery_codes mfa_generate_recovery_codes
+    mfa_download_recovery_codes mfa_list_webauthn mfa_add_webauthn mfa_edit_webauthn mfa_remove_webauthn
+    mfa_reauthenticate mfa_reauthenticate_webauthn
+""".split()  # noqa: SIM905 -- a list of words
+# For everybody: ways in and out, what watchers ask for, what a link or a key opens by itself.
+OPEN = """
+    home theme migrate livez readyz metrics account_api:docs account_api:door account_api:openapi
+    set-up invitation role-mailbox-confirm mail-events mails-switch-off
+    single-sign-on single-sign-on-callback single-sign-on-proof
+    account_login account_logout account_signup account_inactive account_confirm_login_code
+    account_confirm_email account_email_verification_sent
+    account_reset_password account_reset_password_done account_reset_password_from_key
+    account_reset_password_from_key_done mfa_authenticate mfa_login_webauthn
+""".split()  # noqa: SIM905 -- a list of words
+# For operators, and in a demonstration for everybody: tests/test_mail_pages.py, tests/test_mail_previews.py.
+MAILS = {"mails", "mail", "mail-previews", "mail-preview", "mail-preview-page"}
+ELSEWHERE = {*PERSONAL, *OPEN, *ADMIN, *MAILS}
 
 
 def _names(patterns: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[str]:
@@ -220,10 +200,57 @@ def test_a_member_may_what_their_role_grants(account: Account, role: Role, name:
 
 
 @pytest.mark.parametrize(("name", "method"), ASKED)
-def test_another_accounts_super_admin_finds_nothing(account: Account, name: str, method: str) -> None:
-    stranger = SuperAdminFactory.create()
+def test_another_accounts_members_find_nothing_in_whatever_role(account: Account, name: str, method: str) -> None:
+    stranger, client = MemberFactory.create(), Client()
+    client.force_login(stranger.user)
 
-    assert _ask(signed_in(stranger), name, account, method) == 404
+    answers = {}
+    for role in Role:
+        Member.objects.filter(pk=stranger.pk).update(role=role)
+        answers[role] = _ask(client, name, account, method)
+
+    assert answers == dict.fromkeys(Role, 404)
+
+
+@pytest.mark.parametrize("name", NAMED_ROWS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_row_of_another_account_is_not_found_under_ones_own(account: Account, name: str, method: str) -> None:
+    admin = SuperAdminFactory.create()
+    theirs = reverse(name, args=[admin.account.slug, NAMED_ROWS[name](account).pk])
+
+    answer = signed_in(admin).generic(method, theirs)
+
+    takes_another_method = {"POST": 302, "GET": 405}[ACCOUNT_PAGES[name][1]]  # said before any row is looked for
+    assert answer.status_code in {404, takes_another_method}
+    assert answer.status_code == 404 or method != ACCOUNT_PAGES[name][1]
+
+
+def _personal(name: str) -> str:
+    """The address with numbers of nothing where it names something."""
+    for arguments in ([], [7], ["nothing"]):
+        with suppress(NoReverseMatch):
+            return reverse(name, args=arguments)
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_signed_out_ones_own_pages_lead_to_signing_in(db: None, name: str, method: str) -> None:
+    answer = Client().generic(method, _personal(name))
+
+    takes_only_post = method == "GET" and name in {"notices-read", "notice-read"}
+    assert answer.status_code == (405 if takes_only_post else 302)
+    assert takes_only_post or answer.headers["Location"].startswith(f"{reverse('account_login')}?next=")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_signed_in_ones_own_pages_do_not(role: Role) -> None:
+    client = signed_in(MemberFactory.create(role=role))
+
+    answers = {name: client.get(_personal(name)) for name in PERSONAL}
+
+    assert not [name for name, one in answers.items() if reverse("account_login") in one.headers.get("Location", "")]
+    assert not [name for name, one in answers.items() if one.status_code >= 500]
 
 
 @pytest.mark.parametrize(("name", "method"), ASKED)

@@ -342,6 +342,7 @@ def test_the_pages_for_those_who_are_not_signed_in(visitors: Visitors) -> None:
         "/auth/login/",
         "/auth/password/reset/",
         "/auth/password/reset/done/",
+        "/auth/password/reset/key/done/",
         "/auth/signup/",
         "/nowhere/",
         "/docs",

@@ -1,7 +1,7 @@
 """Second factors in the browser: an authenticator app, and passkeys with Chromium's own virtual authenticator."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
@@ -54,6 +54,20 @@ def _sign_out(page: Page) -> None:
     page.goto("/auth/logout/")
     page.get_by_role("main").get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/auth/login/")
+
+
+def test_the_browser_is_led_nowhere_else_by_what_stands_in_next(visitors: Visitors, ada: Member) -> None:
+    """As a browser reads an address: it drops tabs, and takes a backslash for a slash. `%5C` stays what it is."""
+    page = visitors.page(ada)
+    evil = ["//evil.example", "/\\evil.example", "/\t/evil.example", "https:evil.example", "\x08//evil.example"]
+
+    landed = {}
+    for elsewhere in (*evil, "/%5Cevil.example"):
+        page.goto(f"/auth/login/?next={quote(elsewhere, safe='')}")
+        landed[elsewhere] = page.url.removeprefix(visitors.address)
+
+    home = path("apikeys:api-key", ada.account)
+    assert landed == dict.fromkeys(evil, home) | {"/%5Cevil.example": "/%5Cevil.example"}
 
 
 def _entries(member: Member) -> set[str]:
