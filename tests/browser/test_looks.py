@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from accounts import access_requests, bounces, invitations, proofs_by_mail, role_mailboxes, setup
@@ -415,6 +415,17 @@ def test_menus_open_with_the_keyboard_and_the_first_stop_skips_to_the_content(
     assert skips == "#content"
     assert page.get_by_role("button", name="Sign out").is_visible()
     assert not [problem for theme in THEMES for problem in _violations(page, theme)]
+
+
+@pytest.mark.parametrize("name", ["apikeys:api-key", "accounts:settings"])
+def test_on_a_phone_the_place_where_one_is_stands_in_the_list_where_it_is_seen(
+    visitors: Visitors, busy: Account, name: str
+) -> None:
+    page = visitors.page(busy.super_admins().get(), width=PHONE)
+
+    page.goto(path(name, busy))
+
+    expect(page.locator(".nav-list [aria-current]")).to_be_in_viewport(ratio=0.9)
 
 
 @pytest.mark.parametrize("script", [True, False])
