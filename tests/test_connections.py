@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -211,6 +212,35 @@ def test_withdrawing_an_app_disconnects_it_from_every_account(ada: Member) -> No
         entry = AuditEntry.objects.get(account_id=account.pk, action=Action.CONNECTED_APP_DISCONNECTED)
         assert (entry.actor_kind, entry.reason) == ("operator", "It leaked.")
     assert Change.objects.latest("revision").account_id is None  # all gates, every account
+
+
+def test_of_accounts_that_connect_an_app_while_it_is_withdrawn_none_keeps_it() -> None:
+    app = ConnectedAppFactory.create()
+    admins = SuperAdminFactory.create_batch(12)
+
+    def withdraw() -> bool:
+        try:
+            connected_apps.withdraw(app=app, reason="It leaked.", by=SHELL, now=timezone.now())
+        except connected_apps.BusyError:
+            return False
+        return True
+
+    def act(number: int) -> None:
+        try:
+            if number == 6:
+                while not withdraw():
+                    pass
+            else:
+                with suppress(connections.AppWithdrawnError):
+                    _connect(admins[number], app, now=timezone.now())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(act, range(12)))
+
+    assert not ConnectedApp.objects.get().is_active
+    assert not Connection.objects.active().exists()
 
 
 # --- Word of it -----------------------------------------------------------------------------------------------------
