@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ from apikeys.models.api_key import ROTATE_AFTER
 from apikeys.operations import api_keys, reminders
 from apikeys.tasks import remind
 from tests.clients import server
-from tests.factories import NOW, ApiKeyFactory, SuperAdminFactory
+from tests.factories import NOW, ApiKeyFactory, SuperAdminFactory, UserFactory
 from tests.mail_server import MailServer, message_ids
 from tests.test_redis import REDIS_URL
 
@@ -200,6 +201,47 @@ def test_without_the_claim_the_same_finds_duplicates(mail_server: MailServer, mo
     three_times(threading.Barrier(3))
 
     assert max(received(mail_server).values()) > 1
+
+
+# --- Several reminders for one person: one mail -------------------------------------------------------------------
+ACCOUNT_NAMES = ["Alder", "Birch", "Cedar", "Elm"]
+
+
+@pytest.fixture
+def of_one_person() -> None:
+    """Old keys of several accounts that one person looks after; they are due together, and come as one mail."""
+    user = UserFactory.create()
+    for name in ACCOUNT_NAMES:
+        maker = SuperAdminFactory.create(user=user, account__name=name)
+        ApiKeyFactory.create(account=maker.account, created_by=maker, created_at=NOW)
+
+
+def mails_about_each(mail_server: MailServer) -> list[int]:
+    """In how many mails each of the accounts stands."""
+    parsed = [message_from_bytes(one.original_content or b"", policy=policy.default) for one in mail_server.received]
+    texts = [str(body.get_content()) for mail in parsed if (body := mail.get_body(("plain",))) is not None]
+    return [sum(name in text for text in texts) for name in ACCOUNT_NAMES]
+
+
+@pytest.mark.usefixtures("of_one_person")
+def test_three_clocks_at_once_tell_one_person_of_each_account_once(mail_server: MailServer) -> None:
+    ApiKey.objects.update(created_at=timezone.now() - ROTATE_AFTER)
+
+    three_times(threading.Barrier(3))
+    three_times(threading.Barrier(3))
+
+    assert mails_about_each(mail_server) == [1] * len(ACCOUNT_NAMES)
+
+
+@pytest.mark.usefixtures("of_one_person")
+def test_killed_at_every_step_one_person_is_told_of_each_account_once(mail_server: MailServer) -> None:
+    due = NOW + ROTATE_AFTER
+
+    die(SAFE[:-1], mail_server, now=due)
+    finish(now=due + timedelta(hours=1))
+
+    assert len(mail_server.received) == 1
+    assert mails_about_each(mail_server) == [1] * len(ACCOUNT_NAMES)
 
 
 # --- Real beats, real workers, a broker that is emptied ---------------------------------------------------------------
