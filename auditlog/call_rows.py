@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from time import gmtime, strftime
+from typing import Any
 
 from django.db import connection
 
@@ -59,6 +60,14 @@ class Cleaner:
         self._method_line = lru_cache(TEXTS_KEPT)(lambda raw: _escaped(self.method(raw)))
         self._path_line = lru_cache(PATHS_KEPT)(lambda raw: _escaped(self.path(raw)))
         self._caller_line = lru_cache(TEXTS_KEPT)(lambda *caller: "\t".join(map(_escaped, self.caller(*caller))))
+
+    def cleaned(self, call: Call) -> Sequence[Any]:
+        """The call as it may lie on a disk: what could be a secret is masked, and JSON takes it."""
+        who, at, method, path, status, duration_us, reason, user_agent, address, request_id, day = call
+        return (
+            who, at, self.method(method), self.path(path), status, duration_us, reason,
+            self.caller(user_agent, address)[2], address, f"{request_id:032x}", day,
+        )  # fmt: skip
 
     def rows(self, calls: Iterable[Call]) -> Iterator[Row]:
         """In the order of COLUMNS."""
@@ -127,6 +136,12 @@ def _clean(raw: bytes, length: int, mask: Callable[[str], str]) -> str:
 
 
 def store_calls(cleaner: Cleaner, calls: Iterable[Call]) -> None:
+    """Past Django's cursors, which know no COPY and adapt values; errors are Django's all the same."""
+    with connection.wrap_database_errors:
+        _store_calls(cleaner, calls)
+
+
+def _store_calls(cleaner: Cleaner, calls: Iterable[Call]) -> None:
     if connection.vendor == "postgresql":
         _copy("".join(cleaner.lines(calls)))
         return

@@ -1,39 +1,32 @@
-"""Where the call writer's batches go: into the store, by this process or by a child of its own.
+"""Where the call writer's batches go: into the store, or onto the disk until the store takes them (G7)."""
 
-A child costs the gate a quarter of a microsecond a call (marshalling) instead of what cleaning and storing a row cost,
-and leaves it its interpreter lock. Calls are marshalled by the few hundred, soon after they were made: a second's calls
-as objects would by then have left the processor's cache, and so would have what else the gate works with.
-"""
-
-import marshal
-import os
-import signal
-import struct
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import IO, Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+import structlog
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.utils import Error as StoreError
 from django.utils import timezone
 
-from auditlog import partitions
+from auditlog import call_spool, partitions
+from auditlog.call_counts import is_alive
 from auditlog.call_rollups import RollUps
 from auditlog.call_rows import Call, Cleaner, Usage, raise_usage, store_calls, store_last_uses
+from auditlog.call_spool import Segment, SpoolFullError
 from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
 
 PARTITIONS_EVERY = 3_600  # seconds: how often partitions are made ahead
-NICENESS = 10  # of the child: answering calls comes before storing them
-PIPE_SIZE = 1_048_576  # bytes: what an unprivileged process may have (pipe(7)); a few packs, written without waiting
-FRAME = struct.Struct("<I")  # before each message, its length in bytes
+ASK_AGAIN = 5.0  # seconds until a store that took nothing is asked again; an attempt may hang for three
+DRAIN_SECONDS = 1.0  # of storing what waits on the disk, before the next batch is looked at
+
+logger = structlog.get_logger(__name__)
 
 
 class StorageUnavailableError(Exception):
-    """The store did not take the batch, or it is not known whether it did: try the same batch again."""
+    """Neither the store nor the disk took the batch, or it is not known whether they did: try the same batch again."""
 
 
 class StorageRefusedError(Exception):
@@ -47,6 +40,15 @@ class Pack(NamedTuple):
     calls: Any
 
 
+class Taken(NamedTuple):
+    """What came of handing a batch over."""
+
+    usage: Usage = ()  # the days' totals, as far as they are known by now
+    refused: int = 0  # calls of earlier batches of this writer that are at fault
+    waiting: bool = False  # whether calls wait on the disk
+    reachable: bool = True  # whether the store took what it was asked to take
+
+
 class Storage(Protocol):
     """Used by one thread, the one that opens it; but `pack` by any."""
 
@@ -54,10 +56,12 @@ class Storage(Protocol):
 
     def pack(self, calls: list[Call]) -> Pack: ...
 
-    def store(self, batch: Sequence[Pack], *, writer: UUID, stored: int, again: bool) -> Usage:
-        """Store a batch and raise the writer's count, in one transaction; bring back the days' totals.
+    def store(self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False) -> Taken:
+        """Take a batch over: store it once, now or later, and raise the writer's count with it, in one transaction.
 
-        :param stored: the writer's count before it; `again`: the batch was tried before, its end is not known.
+        :param number: of the writer's batches. The same batch may be given again with its number.
+        :param batch: may be empty; then only what waits on the disk is stored.
+        :param hurry: keep the batch on the disk and do not ask the store.
         :raises StorageUnavailableError, StorageRefusedError: as they say.
         """
 
@@ -71,38 +75,110 @@ class LocalStorage:
         self._cleaner = Cleaner(mask)
         self._roll_ups = RollUps()
         self._partitions_due = 0.0  # by the monotonic clock
+        self._ask_at = 0.0  # likewise: when the store is asked again after it took nothing
 
     def open(self) -> None:
         take_private_connection()
+        call_spool.sweep(is_alive)
 
     def pack(self, calls: list[Call]) -> Pack:
         return Pack(len(calls), calls)
 
-    def store(self, batch: Sequence[Pack], *, writer: UUID, stored: int, again: bool) -> Usage:
+    def store(self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False) -> Taken:
+        calls = [call for pack in batch for call in pack.calls]
+        usage: list[Any] = []
+        if calls:
+            segment = Segment(writer, number, len(calls))
+            if hurry or self._waits(segment) or not (stored := self._stored_now(segment, calls)):
+                self._set_aside(segment, calls)
+            else:
+                usage += stored[0]
+        refused = 0
+        if not hurry and time.monotonic() >= self._ask_at:
+            refused = self._drain(writer, usage)
+        return Taken(usage, refused, waiting=bool(self._ours(writer)), reachable=time.monotonic() >= self._ask_at)
+
+    def _waits(self, segment: Segment) -> bool:
+        """Whether the writer's batches before this one wait, or this one does."""
+        return any(one.writer == segment.writer for one in call_spool.segments())
+
+    def _stored_now(self, segment: Segment, calls: list[Call]) -> tuple[Usage] | None:
+        """The usage if the store took the batch; None if it cannot be asked."""
+        if time.monotonic() < self._ask_at:
+            return None
         try:
-            return self._store([call for pack in batch for call in pack.calls], writer, stored, again=again)
-        except (OperationalError, InterfaceError) as failure:
-            connection.close()
+            return (self._store(segment, calls),)
+        except StorageUnavailableError:
+            return None
+
+    def _set_aside(self, segment: Segment, calls: list[Call]) -> None:
+        if segment in call_spool.segments():
+            return
+        try:
+            call_spool.write(segment, calls, clean=self._cleaner.cleaned)
+        except (OSError, SpoolFullError) as failure:
             raise StorageUnavailableError(type(failure).__name__) from failure
-        except StoreError as failure:
+
+    # --- What waits ---------------------------------------------------------------------------------------------------
+    def _drain(self, writer: UUID, usage: list[Any]) -> int:
+        """Store what waits of this writer and of dead ones, the oldest first; how many of this one's are at fault."""
+        refused = 0
+        end = time.monotonic() + DRAIN_SECONDS
+        for segment in self._ours(writer):
+            try:
+                totals = self._store(segment, call_spool.read(segment))
+            except StorageUnavailableError:
+                break
+            except FileNotFoundError:  # another process has stored it
+                continue
+            except (OSError, ValueError, StorageRefusedError) as failure:
+                logger.exception("call_log_unreadable", segment=str(segment.path), error=type(failure).__name__)
+                call_spool.lay_aside(segment)
+                refused += segment.calls if segment.writer == writer else 0
+                continue
+            call_spool.remove(segment)
+            # What a dead writer had is settled with nobody: this process never counted it.
+            mine = segment.writer == writer
+            usage += [(account, day, calls if mine else 0, total) for account, day, calls, total in totals]
+            if time.monotonic() > end:
+                break
+        return refused
+
+    def _ours(self, writer: UUID) -> list[Segment]:
+        waiting = call_spool.segments()
+        dead = {other for other in {one.writer for one in waiting} if other != writer and not is_alive(other)}
+        return [one for one in waiting if one.writer == writer or one.writer in dead]
+
+    # --- The store ----------------------------------------------------------------------------------------------------
+    def _store(self, segment: Segment, calls: list[Call]) -> Usage:
+        """:raises StorageUnavailableError, StorageRefusedError: as they say."""
+        try:
+            if time.monotonic() >= self._partitions_due:
+                partitions.make_around(timezone.now())
+                self._partitions_due = time.monotonic() + PARTITIONS_EVERY
+            return self._store_once(segment, calls)
+        except (DataError, IntegrityError) as failure:
             connection.close()
             raise StorageRefusedError(type(failure).__name__) from failure
+        except StoreError as failure:  # a table that is not there yet included: a gate may start before its migrations
+            connection.close()
+            self._ask_at = time.monotonic() + ASK_AGAIN
+            logger.warning("call_log_unavailable", error=type(failure).__name__)
+            raise StorageUnavailableError(type(failure).__name__) from failure
 
-    def _store(self, batch: list[Call], writer: UUID, stored: int, *, again: bool) -> Usage:
+    def _store_once(self, segment: Segment, calls: list[Call]) -> Usage:
         now = timezone.now()
-        if time.monotonic() >= self._partitions_due:
-            partitions.make_around(now)
-            self._partitions_due = time.monotonic() + PARTITIONS_EVERY
         with transaction.atomic():
-            row, _ = CallWriter.objects.get_or_create(id=writer, defaults={"started_at": now, "seen_at": now})
-            taken_before = again and row.stored == stored + len(batch)
+            about = {"started_at": now, "seen_at": now}
+            row, _ = CallWriter.objects.select_for_update().get_or_create(id=segment.writer, defaults=about)
+            taken_before = row.batches >= segment.number
             if not taken_before:
-                batch.sort(key=_account)  # neighbours in the index
-                store_calls(self._cleaner, batch)
-                store_last_uses(batch)
-                self._roll_ups.add(self._cleaner, batch)
-                row.store(len(batch), at=now)
-            return raise_usage(batch, by_nothing=taken_before)
+                calls.sort(key=_account)  # neighbours in the index
+                store_calls(self._cleaner, calls)
+                store_last_uses(calls)
+                self._roll_ups.add(self._cleaner, calls)
+                row.store(len(calls), number=segment.number, at=now)
+            return raise_usage(calls, by_nothing=taken_before)
 
     def close(self) -> None:
         connection.close()
@@ -110,94 +186,3 @@ class LocalStorage:
 
 def _account(call: Call) -> int:
     return call[0][0] or 0
-
-
-# --- A process of its own -----------------------------------------------------------------------------------------
-class ProcessStorage:
-    """Stores in a child process, which ends when its input does, and is started again if it ends before."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        """:param command: of a program that calls `serve`."""
-        self._command = command
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def open(self) -> None:
-        self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE_SIZE)  # noqa: S603 -- our own program
-        return self._child
-
-    def pack(self, calls: list[Call]) -> Pack:
-        return Pack(len(calls), marshal.dumps(calls))
-
-    def store(self, batch: Sequence[Pack], *, writer: UUID, stored: int, again: bool) -> Usage:
-        try:
-            answer = self._ask(batch, (writer.hex, stored, again))
-        except (OSError, EOFError) as failure:
-            self.close()
-            raise StorageUnavailableError("the storing process ended") from failure
-        outcome, said = answer
-        if outcome == "unavailable":
-            raise StorageUnavailableError(said)
-        if outcome == "refused":
-            raise StorageRefusedError(said)
-        usage: Usage = said
-        return usage
-
-    def _ask(self, batch: Sequence[Pack], about: tuple[str, int, bool]) -> tuple[str, Any]:
-        child = self._child or self._start()
-        to, back = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)  # both are pipes
-        _send(to, marshal.dumps((*about, len(batch))))
-        for pack in batch:
-            _send(to, pack.calls)
-        to.flush()
-        answer: tuple[str, Any] = _receive(back)
-        return answer
-
-    def close(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            with suppress(OSError):
-                child.communicate()
-
-
-def serve(mask: Callable[[str], str], *, batches: IO[bytes], answers: IO[bytes]) -> None:
-    """The child: store what comes until nothing comes any more. Its parent decides when that is, no signal does."""
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.SIG_IGN)
-    os.nice(NICENESS)
-    storage = LocalStorage(mask)
-    storage.open()
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            writer, stored, again, packs = _receive(batches)
-            batch = [storage.pack(_receive(batches)) for _ in range(packs)]
-            _send(answers, marshal.dumps(_outcome(storage, batch, UUID(writer), stored, again=again)))
-            answers.flush()
-    storage.close()
-
-
-def _outcome(storage: Storage, batch: Sequence[Pack], writer: UUID, stored: int, *, again: bool) -> tuple[str, Any]:
-    try:
-        return "stored", list(storage.store(batch, writer=writer, stored=stored, again=again))
-    except StorageUnavailableError as failure:
-        return "unavailable", str(failure)
-    except StorageRefusedError as failure:
-        return "refused", str(failure)
-
-
-def _send(stream: IO[bytes], data: bytes) -> None:
-    """Send one message, marshalled: it is between two processes of one program, no other reads it."""
-    stream.write(FRAME.pack(len(data)))
-    stream.write(data)
-
-
-def _receive(stream: IO[bytes]) -> Any:
-    frame = stream.read(FRAME.size)
-    if len(frame) < FRAME.size:
-        raise EOFError
-    data = stream.read(FRAME.unpack(frame)[0])
-    if len(data) < FRAME.unpack(frame)[0]:
-        raise EOFError
-    return marshal.loads(data)  # noqa: S302 -- see `_send`

@@ -1,9 +1,10 @@
 """The call writer: puts calls into the call log without any call waiting for it (G7).
 
 A call is counted as issued, in a file that is mapped into memory and so survives the death of the process, before its
-answer leaves; then it goes into a bounded queue. A thread writes the queue out in batches, and each batch's own
-transaction raises the count of stored calls, the account's usage of the day and the credential's last use. If the queue
-is full, the newest call is dropped. Issued less stored is what was lost, to the call, whatever happened.
+answer leaves; then it goes into a bounded queue. A thread hands the queue over in batches, and each batch's own
+transaction raises the count of stored calls, the account's usage of the day and the credential's last use. While the
+store takes nothing, batches wait on the disk, bounded too. Only if both are full is a call dropped, the newest. Issued
+less stored, less what waits, is what was lost, to the call, whatever happened.
 """
 
 import time
@@ -17,7 +18,7 @@ import structlog
 
 from auditlog.call_counts import CountsFile
 from auditlog.call_rows import NOBODY, Call, Usage, Who
-from auditlog.call_storage import Pack, Storage, StorageRefusedError, StorageUnavailableError
+from auditlog.call_storage import Pack, Storage, StorageRefusedError, StorageUnavailableError, Taken
 
 __all__ = ["NOBODY", "STOP_SECONDS", "Call", "CallWriter", "Usage", "Who"]
 
@@ -28,7 +29,9 @@ QUIET_SECONDS = 0.25  # between batches
 BUSY_SECONDS = 1.0  # the same after one of more than BUSY_BATCH calls: a larger batch costs less a call
 BUSY_BATCH = 1_000
 RETRY_SECONDS = 1.0
-STOP_SECONDS = 3.0  # how long the end of a process waits for the store to take what is queued
+REST_SECONDS = 5.0  # between batches while they go onto the disk, where each is a file
+LOOK_SECONDS = 60.0  # how often a writer looks for what dead ones have left on the disk
+STOP_SECONDS = 3.0  # how long the end of a process waits for the store; then what is queued goes onto the disk
 
 logger = structlog.get_logger(__name__)
 
@@ -59,8 +62,9 @@ class CallWriter:
         self._on_usage = on_usage
         self._file = CountsFile(self.id)
         self._counts = self._file.numbers
-        self._issued = self._stored = 0
-        self._again = False  # the batch was tried before
+        self._issued = 0
+        self._number = 0  # of the batch
+        self._stalled, self._look_at = False, 0.0  # whether batches go onto the disk; when to see to what waits there
         self._patience = STOP_SECONDS
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="call-writer")  # no daemon: the end of the process waits for it
@@ -90,48 +94,62 @@ class CallWriter:
         return self._storage.pack(calls)
 
     def stop(self, *, patience: float = STOP_SECONDS) -> None:
-        """Write out what is queued, and end; what the store has not taken after `patience` seconds is lost."""
+        """Hand over what is queued. What the store has not taken after `patience` seconds waits on the disk."""
         self._patience = patience
         self._stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
-        """Write batches until told to stop, or until the process's main thread has ended; then the rest."""
+        """Hand batches over until told to stop, or until the process's main thread has ended; then the rest."""
         self._storage.open()
         while not self._stopping.is_set() and main_thread().is_alive():
             stored = self._write_batch()
             if stored < 0 or len(self._packs) < self._batch_limit:
                 self._stopping.wait(_pause(stored))
+        self._stopping.set()
         deadline = time.monotonic() + self._patience
-        while (self._batch or self._packs or self._queue) and time.monotonic() < deadline:
-            if self._write_batch() < 0:
+        while self._batch or self._packs or self._queue:
+            hurry = time.monotonic() > deadline
+            if self._write_batch(hurry=hurry) < 0:
+                if hurry:
+                    break
                 time.sleep(RETRY_SECONDS / 10)
         self._storage.close()
         self._file.close()
 
-    def _write_batch(self) -> int:
-        """Store the oldest calls; how many, or -1 if the store did not take them."""
+    def _write_batch(self, *, hurry: bool = False) -> int:
+        """Hand over the oldest calls; how many, or -1 if neither the store nor the disk took them."""
+        if self._rests():
+            return 0
         if not self._batch:
             self._batch = self._take_batch()
+            self._number += 1
         size = sum(pack.size for pack in self._batch)
-        if not size:
+        if not size and time.monotonic() < self._look_at:
             self._batch = []
             return 0
-        usage: Usage = []
+        taken = Taken()
         try:
-            usage = self._storage.store(self._batch, writer=self.id, stored=self._stored, again=self._again)
-            self._stored += size
+            taken = self._storage.store(self._batch, writer=self.id, number=self._number, hurry=hurry)
         except StorageUnavailableError as failure:
             queued = size + len(self._packs) * self._pack_size + len(self._queue)
             logger.warning("call_log_unavailable", error=str(failure), queued=queued)
-            self._again = True
             return -1
         except StorageRefusedError as failure:
             logger.error("call_log_refused", error=str(failure), calls=size)  # noqa: TRY400 -- a trace could show a row
             self._counts[2] += size
-        self._batch, self._again = [], False
-        self._on_usage(usage)
+        self._batch = []
+        self._counts[2] += taken.refused
+        self._stalled = taken.waiting and not taken.reachable
+        rest = REST_SECONDS if self._stalled else 0 if taken.waiting else LOOK_SECONDS
+        self._look_at = time.monotonic() + rest
+        self._on_usage(taken.usage)
         return size
+
+    def _rests(self) -> bool:
+        """While batches go onto the disk, few calls stay in memory for a while."""
+        is_early = self._stalled and time.monotonic() < self._look_at
+        return is_early and len(self._packs) < self._batch_limit and not self._stopping.is_set()
 
     def _take_batch(self) -> list[Pack]:
         """The oldest packs, and if that is all, what is not packed yet."""

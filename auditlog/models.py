@@ -164,10 +164,11 @@ class CallWriter(models.Model):
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     stored = models.PositiveBigIntegerField(default=0)
+    batches = models.PositiveBigIntegerField(default=0)  # the number of the newest stored one: none is stored twice
 
     def __str__(self) -> str:
         return str(self.id)
 
-    def store(self, calls: int, *, at: datetime) -> None:
-        """Raise the count; to be called in the batch's own transaction."""
-        type(self).objects.filter(pk=self.pk).update(stored=F("stored") + calls, seen_at=at)
+    def store(self, calls: int, *, number: int, at: datetime) -> None:
+        """Raise the count by the batch of that number; to be called in the batch's own transaction."""
+        type(self).objects.filter(pk=self.pk).update(stored=F("stored") + calls, batches=number, seen_at=at)

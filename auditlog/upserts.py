@@ -58,7 +58,8 @@ class Upsert:
         for start in range(0, len(rows), ROWS_A_STATEMENT):
             part = rows[start : start + ROWS_A_STATEMENT]
             statement = self._statement(f"VALUES {', '.join([marks] * len(part))}")
-            returned += connection.connection.execute(statement, list(chain.from_iterable(part)))
+            with connection.wrap_database_errors:
+                returned += connection.connection.execute(statement, list(chain.from_iterable(part)))
         return returned
 
     def _statement(self, source: str) -> str:

@@ -30,7 +30,8 @@ from apikeys.gate.routes import PASSES, Ruling
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.turns import Turns
-from auditlog.call_storage import ProcessStorage, Storage
+from auditlog.call_process import ProcessStorage
+from auditlog.call_storage import Storage
 from auditlog.calls import NOBODY, CallWriter
 
 __all__ = ["Gate", "GateProtocol", "lifespan"]

@@ -10,7 +10,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
     django.setup()
     from apikeys.secrets import mask  # noqa: PLC0415 -- needs the settings
-    from auditlog.call_storage import serve  # noqa: PLC0415 -- needs the settings
+    from auditlog.call_process import serve  # noqa: PLC0415 -- needs the settings
 
     serve(mask, batches=sys.stdin.buffer, answers=sys.stdout.buffer)
 

@@ -102,6 +102,7 @@ class _Counts(Collector):
             connection.close()
         yield CounterMetricFamily("keyportal_calls_issued", "Calls decided on, on this machine.", totals.issued)
         yield CounterMetricFamily("keyportal_calls_stored", "Calls written into the call log.", totals.stored)
+        yield GaugeMetricFamily("keyportal_calls_waiting", "Calls on the disk, for the store to take.", totals.waiting)
         yield CounterMetricFamily("keyportal_calls_lost", "Calls that will never be in the call log.", totals.lost)
 
     def _api_document(self) -> Iterator[Metric]:
