@@ -43,6 +43,7 @@ class Action(TextChoices):
     ACCOUNT_MAILBOX_BOUNCED = "account.mailbox_bounced", _("could not deliver to the mailbox for reminders")
     ACCOUNT_SEEDED = "account.seeded", _("seeded accounts for a measurement")
     CALLS_PRUNED = "account.calls_pruned", _("removed calls that were older than seven days")
+    CALLS_SEEDED = "account.calls_seeded", _("stored made-up calls for a measurement")
     MEMBER_RENAMED = "member.renamed", _("changed their name")
     MEMBER_INVITED = "member.invited", _("invited somebody")
     MEMBER_INVITATION_RESENT = "member.invitation_resent", _("sent an invitation again")

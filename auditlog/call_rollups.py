@@ -4,14 +4,14 @@ By hour: credential, caller and reason (`CallsByCaller`). By day: credential, ca
 Both are UTC's. A batch of thousands of calls raises a row for each of these that it has, not for each call.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from time import gmtime, strftime
 from typing import Any
 
 from django.db import connection
 
-from auditlog.call_rows import Call, Cleaner, timestamps
+from auditlog.call_rows import Call, Cleaner, store_calls, store_last_uses, timestamps
 from auditlog.callers import route_of
 from auditlog.models import Call as CallModel
 from auditlog.models import CallsByCaller, CallsByRoute
@@ -100,6 +100,25 @@ def _alike(one: CallModel) -> Iterator[Alike]:
     if one.account_id is not None and one.credential_id is not None:
         who = (one.credential_id.hex, one.agent, one.network, one.reason)
         yield (one.account_id, int(one.at.timestamp()) // HOUR, *who, one.method, route_of(one.path))
+
+
+class Recorder:
+    """Puts batches into the log: rows, last uses, roll-ups."""
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self.cleaner = Cleaner(mask)
+        self._roll_ups = RollUps()
+
+    def record(self, calls: list[Call]) -> None:
+        """Put one batch there, in its own transaction. Sorts `calls` by account: neighbours in the index."""
+        calls.sort(key=_account)
+        store_calls(self.cleaner, calls)
+        store_last_uses(calls)
+        self._roll_ups.add(self.cleaner, calls)
+
+
+def _account(call: Call) -> int:
+    return call[0][0] or 0
 
 
 def _counted(cleaner: Cleaner, calls: Iterable[Call]) -> Mapping[tuple[Any, ...], list[Any]]:

@@ -31,6 +31,7 @@ METHOD_LENGTH = 16
 TEXTS_KEPT = 4_096
 PATHS_KEPT = 32_768  # more than a batch has, so that none is cleaned twice
 ROWS_A_STATEMENT = 250
+LINES_A_WRITE = 250
 COLUMNS = (
     "account_id",
     "at",
@@ -122,7 +123,10 @@ _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def _escaped(text: str | None) -> str:
-    return NULL if text is None else text.translate(_SPECIAL)
+    if text is None:
+        return NULL
+    # Printable text without a backslash, which is nearly all, holds nothing special; to see that takes a fifth as long.
+    return text if text.isprintable() and "\\" not in text else text.translate(_SPECIAL)
 
 
 def _caller(user_agent: str, address: str | None) -> tuple[str, str, str, str | None]:
@@ -143,7 +147,7 @@ def store_calls(cleaner: Cleaner, calls: Iterable[Call]) -> None:
 
 def _store_calls(cleaner: Cleaner, calls: Iterable[Call]) -> None:
     if connection.vendor == "postgresql":
-        _copy("".join(cleaner.lines(calls)))
+        _copy(cleaner.lines(calls))
         return
     # The interpreter is let go of once a statement, not once a row: calls would otherwise wait for it at each row.
     waiting = iter(cleaner.rows(calls))
@@ -157,11 +161,12 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES {marks}"  # noqa: S608 -- names of our own
 
 
-def _copy(lines: str) -> None:
-    """COPY, an order of magnitude cheaper than INSERT."""
+def _copy(lines: Iterator[str]) -> None:
+    """COPY, an order of magnitude cheaper than INSERT. The store takes lines in while we write the next ones."""
     statement = f"COPY {CallModel._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN"
     with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
-        copy.write(lines)
+        while part := list(islice(lines, LINES_A_WRITE)):
+            copy.write("".join(part))
 
 
 def store_last_uses(calls: Iterable[Call]) -> None:

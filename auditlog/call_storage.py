@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from auditlog import call_spool, partitions
 from auditlog.call_counts import is_alive
-from auditlog.call_rollups import RollUps
-from auditlog.call_rows import Call, Cleaner, Usage, raise_usage, store_calls, store_last_uses
+from auditlog.call_rollups import Recorder
+from auditlog.call_rows import Call, Usage, raise_usage
 from auditlog.call_spool import Segment, SpoolFullError
 from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
@@ -72,8 +72,7 @@ class LocalStorage:
     """Stores in the calling thread, over a connection of its own."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
-        self._cleaner = Cleaner(mask)
-        self._roll_ups = RollUps()
+        self._recorder = Recorder(mask)
         self._partitions_due = 0.0  # by the monotonic clock
         self._ask_at = 0.0  # likewise: when the store is asked again after it took nothing
 
@@ -115,7 +114,7 @@ class LocalStorage:
         if segment in call_spool.segments():
             return
         try:
-            call_spool.write(segment, calls, clean=self._cleaner.cleaned)
+            call_spool.write(segment, calls, clean=self._recorder.cleaner.cleaned)
         except (OSError, SpoolFullError) as failure:
             raise StorageUnavailableError(type(failure).__name__) from failure
 
@@ -173,16 +172,9 @@ class LocalStorage:
             row, _ = CallWriter.objects.select_for_update().get_or_create(id=segment.writer, defaults=about)
             taken_before = row.batches >= segment.number
             if not taken_before:
-                calls.sort(key=_account)  # neighbours in the index
-                store_calls(self._cleaner, calls)
-                store_last_uses(calls)
-                self._roll_ups.add(self._cleaner, calls)
+                self._recorder.record(calls)
                 row.store(len(calls), number=segment.number, at=now)
             return raise_usage(calls, by_nothing=taken_before)
 
     def close(self) -> None:
         connection.close()
-
-
-def _account(call: Call) -> int:
-    return call[0][0] or 0

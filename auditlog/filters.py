@@ -23,6 +23,7 @@ STATUS_CLASSES = [
     ("4", gettext_lazy("4xx refused or wrong")),
     ("5", gettext_lazy("5xx failed")),
 ]
+TIMES = ("since", "until")  # which an index serves
 NOT_FILTERS = frozenset({"cursor", "follow"})
 
 
@@ -82,6 +83,15 @@ class LogFilter(django_filters.FilterSet):
         if since and until and since > until:
             raise BadFilterError(_("The time from which lies after the time until which. Swap them."))
         found: QuerySet[Any] = self.qs
+        return found
+
+    def searched(self) -> QuerySet[Any] | None:
+        """The rows among which those of other filters than the times are looked for; None if there are none."""
+        if not any(self.data.get(name) for name in self.base_filters if name not in TIMES):
+            return None
+        found: QuerySet[Any] = self.queryset
+        for name in TIMES:
+            found = self.filters[name].filter(found, self.form.cleaned_data[name])
         return found
 
     @property

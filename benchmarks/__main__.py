@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import gate, reminders
+from benchmarks import calls, gate, reminders
 
-BENCHMARKS = {"gate": gate.main, "reminders": reminders.main}
+BENCHMARKS = {"gate": gate.main, "calls": calls.main, "reminders": reminders.main}
 
 
 def main(arguments: list[str]) -> None:

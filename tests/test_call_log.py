@@ -1,9 +1,12 @@
 """The call log's page: the last seven days, newest first, narrowed by what may be asked."""
 
+import re
 from datetime import datetime, timedelta
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
+from django.core import signing
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -11,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Account
 from accounts.permissions import Role
 from apikeys.gate.reasons import Reason
-from auditlog import words
+from auditlog import pagination, words
 from auditlog.filters import InstantField
 from auditlog.models import Call
 from auditlog.pagination import PAGE_SIZE
@@ -244,3 +247,91 @@ def test_the_hour_that_the_clock_shows_twice_is_included_whole(client: Client, a
         datetime.fromisoformat("2026-11-01T05:30Z"),
         datetime.fromisoformat("2026-11-01T06:30Z"),
     )
+
+
+# --- A search among many calls ------------------------------------------------------------------------------------
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search looks at three calls, and then its time is over."""
+    monkeypatch.setattr(pagination, "FIRST_STEP", 3)
+    monkeypatch.setattr(pagination, "SEARCH_SECONDS", 0)
+
+
+def _ten_calls(account: Account) -> None:
+    for n in range(10):
+        CallFactory.create(account_id=account.pk, path=f"/{n}", at=timezone.now() - n * SECOND)
+
+
+def _links(text: str) -> list[str]:
+    """Where the links that go on with the search lead."""
+    return [unescape(href) for href in re.findall(r'href="([^"]+)"[^>]*>Continue the search<', text)]
+
+
+@pytest.mark.usefixtures("no_time")
+def test_a_search_that_takes_long_says_how_far_it_came_and_goes_on_by_a_link(client: Client, account: Account) -> None:
+    _ten_calls(account)
+    found, seen = [], []
+    address = f"{path(CALLS, account)}?path=/7"
+
+    while address:
+        answer = client.get(address)
+        text = answer.content.decode()
+        found.append([call.path for call in answer.context["page"].rows])
+        told = ("Nothing found so far", "Older calls were", "No more calls", "Nothing matches")
+        seen.append([words for words in told if words in text])
+        address = "".join(f"{path(CALLS, account)}{link}" for link in _links(text))
+
+    assert found == [[], [], ["/7"], []]
+    assert seen == [["Nothing found so far"], ["Nothing found so far"], ["Older calls were"], ["No more calls"]]
+
+
+@pytest.mark.usefixtures("no_time")
+def test_every_call_is_found_once_whatever_a_search_stops_at(client: Client, account: Account) -> None:
+    _ten_calls(account)
+    now = timezone.now()
+    for n in range(4):  # of the same instant
+        CallFactory.create(account_id=account.pk, path=f"/same/{n}", at=now - 4 * SECOND)
+    found: list[str] = []
+    address = f"{path(CALLS, account)}?method=GET"
+
+    while address:
+        answer = client.get(address)
+        found += [call.path for call in answer.context["page"].rows]
+        address = "".join(f"{path(CALLS, account)}{link}" for link in _links(answer.content.decode()))
+
+    assert sorted(found) == sorted(Call.objects.values_list("path", flat=True))
+    assert len(found) == 14
+
+
+@pytest.mark.usefixtures("no_time")
+def test_a_search_for_newer_calls_says_how_far_it_came_too(client: Client, account: Account) -> None:
+    _ten_calls(account)
+    oldest = client.get(path(CALLS, account), {"path": "/2"})
+    while "/2" not in [call.path for call in oldest.context["page"].rows]:
+        oldest = client.get(f"{path(CALLS, account)}{_links(oldest.content.decode())[0]}")
+    further = client.get(f"{path(CALLS, account)}{_links(oldest.content.decode())[0]}")
+    cursor = signing.dumps(["newer", (timezone.now() - timedelta(minutes=1)).isoformat(), 0], salt=pagination.SALT)
+
+    newer = client.get(path(CALLS, account), {"path": "/2", "cursor": cursor})
+
+    assert "Older ones were not looked at yet" in further.content.decode()
+    assert "Newer ones were not looked at yet" in newer.content.decode()
+
+
+@pytest.mark.usefixtures("no_time")
+def test_times_alone_need_no_search(client: Client, account: Account) -> None:
+    _ten_calls(account)
+
+    answer = client.get(path(CALLS, account), {"until": timezone.now().isoformat()})
+
+    assert len(answer.context["page"].rows) == 10
+    assert answer.context["page"].goes_on == ""
+
+
+def test_a_search_that_comes_to_the_end_in_time_says_nothing(client: Client, account: Account) -> None:
+    _ten_calls(account)
+
+    answer = client.get(path(CALLS, account), {"path": "/7"})
+
+    assert [call.path for call in answer.context["page"].rows] == ["/7"]
+    assert "Continue the search" not in answer.content.decode()

@@ -9,6 +9,7 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError
+from django.db.models import Sum
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -18,7 +19,7 @@ from accounts.models import Account, User
 from apikeys import secrets
 from apikeys.models import ApiKey
 from auditlog.actions import Action
-from auditlog.models import AuditEntry, Call
+from auditlog.models import AuditEntry, Call, CallsByCaller, DailyUsage
 from tests.commands import facts, run
 from tests.factories import NOW, AccountFactory, ApiKeyFactory, CallFactory, SuperAdminFactory
 from tests.second_factors import add_app
@@ -208,6 +209,32 @@ def test_seed_keys_makes_accounts_whose_secrets_open(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert {key.secret() for key in ApiKey.objects.all()} == set(lines)
     assert {account.burst_limit for account in Account.objects.all()} == {10**9}
+
+
+def test_seed_calls_makes_calls_of_the_last_days_counted_like_any_other() -> None:
+    busiest, _ = (ApiKeyFactory.create() for _ in range(2))
+
+    answer = facts("seed_calls", "500", "--days", "2")
+
+    now = timezone.now()
+    of_busiest = Call.objects.filter(account_id=busiest.account_id)
+    by_caller = CallsByCaller.objects.filter(account_id=busiest.account_id)
+    days = DailyUsage.objects.filter(account_id=busiest.account_id)
+    assert answer == {"calls": 500, "days": 2}
+    assert Call.objects.filter(at__range=(now - timedelta(days=2, minutes=1), now)).count() == 500
+    assert of_busiest.count() > 250
+    assert by_caller.aggregate(all=Sum("calls"))["all"] == of_busiest.count()
+    assert days.aggregate(all=Sum("calls"))["all"] == of_busiest.filter(reason="").count()
+    assert AuditEntry.objects.get().action == Action.CALLS_SEEDED
+
+
+def test_seed_calls_needs_an_account_with_a_key_and_makes_none_that_are_too_old() -> None:
+    with pytest.raises(CommandError, match="No account has a key"):
+        run("seed_calls", "5")
+    with pytest.raises(CommandError, match="cannot be more"):
+        run("seed_calls", "5", "--days", "8")
+
+    assert not Call.objects.exists()
 
 
 def test_prune_calls_is_an_entry_of_the_shells_operator() -> None:

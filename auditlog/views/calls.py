@@ -32,7 +32,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
     try:
         credentials = [*map(_choice, keys.values()), *map(_prepared_choice, prepared.values())]
         narrowed = CallFilter(request, calls, credentials=credentials)
-        page = page_of(narrowed.rows(), request.GET.get("cursor", ""))
+        page = page_of(narrowed.rows(), request.GET.get("cursor", ""), within=narrowed.searched())
     except (BadFilterError, CursorError) as refusal:
         return render(request, "auditlog/bad_filter.html", {"member": member, "refusal": refusal}, status=400)
     known = keys | prepared
@@ -43,6 +43,7 @@ def log(request: HttpRequest, member: Member) -> HttpResponse:
         "member": member,
         "filter": narrowed,
         "page": page,
+        "searches_newer": page.direction == "newer",
         "rows": rows,
         "first": first,
         "follow": first and request.GET.get("follow") == "1",

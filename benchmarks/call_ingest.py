@@ -1,0 +1,77 @@
+"""`python -m benchmarks.call_ingest ROUNDS BATCHES`: calls into the store as the gate stores them, beside a plain COPY.
+
+In each round as many batches go, in turn, through the gate's storing process (marshalled, cleaned, with last uses, the
+day's usage and roll-ups, into indexed partitions) and, written as COPY takes them beforehand, into a table without an
+index. On stdout as JSON, for each round, calls a second of both.
+"""
+
+import json
+import os
+import random
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from time import perf_counter, time
+from typing import Any
+from uuid import UUID, uuid4
+
+import django
+
+PACK, PACKS = 250, 80  # calls, packs a batch: what the call writer hands over at a time at most
+ACCOUNTS = 1_000
+AGENTS = [b"python-requests/2.32.3", b"hubspot-api-nodejs/11.2.0", b"curl/8.5.0", b"Go-http-client/2.0"]
+PLAIN = "bench_plain_calls"
+
+
+def main(rounds: int, batches: int) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
+    django.setup()
+    from django.db import connection  # noqa: PLC0415 -- needs the settings
+
+    from apikeys import secrets  # noqa: PLC0415 -- likewise
+    from apikeys.gate.app import call_storage  # noqa: PLC0415 -- likewise
+    from auditlog.call_rows import COLUMNS, Cleaner  # noqa: PLC0415 -- likewise
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {PLAIN} (LIKE auditlog_call)")
+        cursor.execute(f"ALTER TABLE {PLAIN} ALTER id DROP NOT NULL")
+    statement = f"COPY {PLAIN} ({', '.join(COLUMNS)}) FROM STDIN"
+    storage, cleaner, calls = call_storage(), Cleaner(secrets.mask), _calls()
+    storage.open()
+    writer, number = uuid4(), 0
+    found = []
+    for turn in range(rounds + 1):
+        made = [[list(islice(calls, PACK)) for _ in range(PACKS)] for _ in range(batches)]
+        lines = ["".join(cleaner.lines(call for pack in batch for call in pack)) for batch in made]
+        began = perf_counter()
+        for text in lines:
+            with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
+                copy.write(text)
+        plain = perf_counter() - began
+        began = perf_counter()
+        for batch in made:
+            number += 1
+            storage.store([storage.pack(pack) for pack in batch], writer=writer, number=number)
+        ours = perf_counter() - began
+        if turn:  # the first one warms
+            found.append([PACK * PACKS * batches / ours, PACK * PACKS * batches / plain])
+    storage.close()
+    sys.stdout.write(json.dumps(found))
+
+
+def _calls() -> Iterator[Any]:
+    chance = random.Random(4).random  # noqa: S311 -- figures, no secrets
+    whos = [(account, "api_key", UUID(int=account).hex) for account in range(1, ACCOUNTS + 1)]
+    weights = [1 / rank for rank in range(1, ACCOUNTS + 1)]
+    request_id = random.getrandbits(80) << 48
+    began, day = time(), "2026-01-01"
+    while True:
+        for who in random.Random(chance()).choices(whos, weights, k=10_000):  # noqa: S311 -- likewise
+            request_id += 1
+            path = b"/crm/v3/objects/contacts/%d" % int(chance() * 100_000)
+            yield (who, began + (request_id & 0xFFFFFF) * 1e-6, b"GET", path, 204, None, "", AGENTS[int(chance() * 4)],
+                   "203.0.113.9", request_id, day)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
