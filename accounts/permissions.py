@@ -16,7 +16,7 @@ class Permission(TextChoices):
 
     SEE_ACCOUNT = "see_account", _("See that an API key exists, its age, who is a member, and whom to ask")
     MANAGE_API_KEY = "manage_api_key", _("Show, create, rotate and deactivate the API key")
-    SEE_CALLS = "see_calls", _("Read the call log")
+    SEE_CALLS = "see_calls", _("Read the call log and the usage")
     SEE_AUDIT_LOG = "see_audit_log", _("Read the audit log")
     SEE_CONNECTED_APPS = "see_connected_apps", _("See which apps are connected, by whom, and what they may do")
     MANAGE_CONNECTED_APPS = "manage_connected_apps", _("Connect and disconnect apps")

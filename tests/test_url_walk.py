@@ -63,6 +63,7 @@ ACCOUNT_PAGES = {
     "apikeys:connected-apps": (Permission.SEE_CONNECTED_APPS, "GET"),
     "apikeys:connected-apps-disconnect": (Permission.MANAGE_CONNECTED_APPS, "GET"),
     "auditlog:calls": (Permission.SEE_CALLS, "GET"),
+    "auditlog:usage": (Permission.SEE_CALLS, "GET"),
     "auditlog:audit-log": (Permission.SEE_AUDIT_LOG, "GET"),
     "auditlog:audit-log-entry": (Permission.SEE_AUDIT_LOG, "GET"),
 }

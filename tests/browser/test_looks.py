@@ -119,6 +119,7 @@ def test_the_pages_of_an_account(visitors: Visitors, busy: Account) -> None:
     addresses = [
         *(path(f"apikeys:api-key{page}", busy) for page in ("", "-rotate", "-deactivate", "-previous")),
         *(calls, f"{calls}?follow=1", f"{calls}?path=nothing", f"{calls}?color=red"),
+        path("auditlog:usage", busy),
         *(path("auditlog:audit-log", busy), path("auditlog:audit-log-entry", busy, entry.pk)),
         *(path(f"accounts:members{page}", busy) for page in ("", "-invite", "-leave")),
         *(path(f"accounts:members-{page}", busy, developer.pk) for page in ("role", "remove")),
@@ -146,6 +147,7 @@ def test_the_pages_of_other_roles_and_empty_accounts(visitors: Visitors, busy: A
         (suspended, path("accounts:members", suspended.account)),
         (newcomer, path("auditlog:calls", newcomer.account)),
         (SuperAdminFactory.create(account=too_late.account), path("apikeys:api-key", too_late.account)),
+        (newcomer, path("auditlog:usage", newcomer.account)),
         (newcomer, path("apikeys:connected-apps", newcomer.account)),
     ]
 
