@@ -109,16 +109,16 @@ def _table(anchor: str, title: str, head: str, parts: Sequence[Part], name: Any)
 
 
 def _credentials(account: Account) -> Any:
-    """What names a credential: a key by its last four characters, whose model this package does not know."""
-    keys: dict[str, Any] = {str(key.id): key for key in account.api_keys.all()}
-
-    def name(part: Part) -> dict[str, str]:
-        key = keys.get(part.what[0])
-        if key is None:
-            return {"name": part.what[0]}
-        return {"name": _("Key …%(last4)s") % {"last4": key.last4}, "beside": key.get_end_display() if key.end else ""}
-
-    return name
+    """What names a credential, whose models this package does not know; an id speaks for one that is none of these."""
+    names: dict[str, dict[str, str]] = {}
+    for key in account.api_keys.all():
+        end = key.get_end_display() if key.end else ""
+        names[str(key.id)] = {"name": _("Key …%(last4)s") % {"last4": key.last4}, "beside": end}
+    for plan in account.rotation_plans.open():
+        names[str(plan.id)] = {"name": _("Prepared key …%(last4)s") % {"last4": plan.last4}}
+    for connection in account.connections.select_related("app"):
+        names[str(connection.id)] = {"name": connection.app.name, "beside": _("connected app")}
+    return lambda part: names.get(part.what[0], {"name": part.what[0]})
 
 
 def _caller(part: Part) -> dict[str, str]:
