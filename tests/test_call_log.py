@@ -235,7 +235,7 @@ def test_a_page_costs_the_same_however_many_calls_it_lists(
         PAGE_SIZE + 5, account_id=account.pk, credential_id=ApiKeyFactory.create(account=account).id
     )
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         client.get(path(CALLS, account))
 
 

@@ -119,5 +119,5 @@ def test_the_page_costs_the_same_however_many_calls_there_are(
 ) -> None:
     _calls(account.pk, 30)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         client.get(path(USAGE, account))
