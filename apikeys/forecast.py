@@ -30,8 +30,8 @@ class Page:
 def page(sunset: Sunset, *, now: datetime, after: str = "", size: int | None = None) -> Page:
     """The accounts in the order of their slugs, from the one after `after` on.
 
-    One look into the roll-ups for each account that is passed, by their primary key, and one for the rows of the page:
-    however many accounts there are, a page reads until it is full.
+    Two statements a page. For the first the store goes through the week's roll-ups where few accounts call, or through
+    the accounts until the page is full where most do.
     """
     keys = ApiKey.objects.active().filter(account__in=sunset.accounts(), account__slug__gt=after)
     still = keys.filter(usage.was_presented(now=now)).select_related("account").order_by("account__slug")

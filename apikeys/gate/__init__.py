@@ -28,6 +28,11 @@ replica that was behind), and every call gets 503 until the gate is started anew
 that cannot be asked. A process that keeps nothing (`direct`) has L = 0. Limit: a virtual machine resumed without its
 clock advanced.
 
+**What ends by a date** (an announced end of API keys, brownouts) is judged at c by the database's clock: its time in
+the newest poll's answer, plus the gate's own seconds since t0, plus what two clocks drift apart within a lease, which
+is 2 rho L / (1 - rho) (`clock.database_ahead`). The database looked at its clock after t0, so that this is never behind
+it: an end is never judged late, whatever the gate's wall clock says. Bringing one forward is a change like any other.
+
 **Budget of the hot path**, a kept secret as bearer token (`Gate.check_plain`): no I/O, no lock, no exception, and
 
     one digest (BLAKE2b, 0.5 us), one dictionary look-up, two clock reads, the two limits, one counter in mapped
