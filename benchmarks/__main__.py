@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import calls, gate, reminders
+from benchmarks import calls, gate, reminders, routes
 
-BENCHMARKS = {"gate": gate.main, "calls": calls.main, "reminders": reminders.main}
+BENCHMARKS = {"gate": gate.main, "calls": calls.main, "reminders": reminders.main, "routes": routes.main}
 
 
 def main(arguments: list[str]) -> None:

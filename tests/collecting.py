@@ -77,6 +77,10 @@ class Collecting:
         with socket.create_connection((HOST, self.port)) as gateway:
             gateway.sendall(b"".join(line + b"\n" for line in lines))
 
+    def by_tcp_without_end(self, *lines: bytes) -> None:
+        with socket.create_connection((HOST, self.port)) as gateway:
+            gateway.sendall(b"\n".join(lines))
+
     def by_http(self, *lines: bytes) -> None:
         status, said = self.post(b"\n".join(lines))
         assert (status, said["taken"]) == (200, len(lines))

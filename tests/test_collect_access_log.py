@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -48,7 +49,13 @@ def until_complete(*calls: Call) -> None:
         time.sleep(0.05)
 
 
-WAYS = (Collecting.by_udp, Collecting.by_unix, Collecting.by_tcp, Collecting.by_http)
+WAYS = (
+    Collecting.by_udp,
+    Collecting.by_unix,
+    Collecting.by_tcp,
+    Collecting.by_tcp_without_end,
+    Collecting.by_http,
+)
 
 
 def test_calls_are_completed_by_every_way_in(collecting: Collecting) -> None:
@@ -59,7 +66,7 @@ def test_calls_are_completed_by_every_way_in(collecting: Collecting) -> None:
 
     until_complete(*calls)
     assert set(Call.objects.values_list("status", "duration_us", "size")) == {(201, 250_000, 77)}
-    assert collecting.end() == {"completed": 4}
+    assert collecting.end() == {"completed": 5}
 
 
 def test_a_line_that_is_earlier_than_its_call_waits_for_it(collecting: Collecting) -> None:
@@ -68,6 +75,20 @@ def test_a_line_that_is_earlier_than_its_call_waits_for_it(collecting: Collectin
     time.sleep(1.2)  # it was looked for once by now
 
     call.save()
+
+    until_complete(call)
+    assert collecting.end() == {"completed": 1}
+
+
+def test_a_store_that_is_away_costs_no_line(collecting: Collecting) -> None:
+    call = incomplete()
+    with transaction.atomic():  # which on SQLite keeps all other writers out
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {Call._meta.db_table}")
+        collecting.by_tcp(line(call))
+        while "access_log_waits" not in collecting.said.read_text():
+            time.sleep(0.05)
 
     until_complete(call)
     assert collecting.end() == {"completed": 1}

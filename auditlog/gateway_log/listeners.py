@@ -175,6 +175,8 @@ async def _take_lines(reader: asyncio.StreamReader, intake: Intake) -> None:
             if not passing_over:
                 intake.count(OVERSIZE)
             rest, passing_over = b"", True
+    if rest:
+        intake.take(rest)
 
 
 # --- HTTP ---------------------------------------------------------------------------------------------------------
