@@ -15,7 +15,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
-from accounts import access_requests, bounces, invitations, proofs_by_mail, role_mailboxes, setup
+from accounts import access_requests, bounces, invitations, mail_choices, proofs_by_mail, role_mailboxes, setup
 from accounts.actors import SHELL
 from accounts.models import Account, BouncedAddress, Member, User
 from accounts.permissions import Role
@@ -265,6 +265,34 @@ def test_the_pages_of_kept_mails(visitors: Visitors, busy: Account, settings: Se
 
     assert len(addresses) > 1
     assert not [*empty, *(problem for address in addresses for problem in _problems(page, address))]
+
+
+def test_the_previews_of_mails(visitors: Visitors, busy: Account) -> None:
+    page = _operators_page(visitors, busy)
+    addresses = [
+        "/mail/previews/",
+        reverse("mail-preview", args=["apikeys.rotation_due", "super-admin"]),
+        reverse("mail-preview", args=["accounts.digest", "two"]),
+    ]
+
+    assert not [problem for address in addresses for problem in _problems(page, address)]
+    frames = [frame for frame in page.frames if frame is not page.main_frame]
+    looks = [frame.locator(".sheet").evaluate("one => getComputedStyle(one).backgroundColor") for frame in frames]
+    assert sorted(set(looks)) == ["rgb(24, 28, 35)", "rgb(255, 255, 255)"]
+
+
+def test_the_page_that_switches_mails_off(visitors: Visitors, busy: Account) -> None:
+    user = busy.super_admins().get().user
+    page = visitors.page()
+    address = urlsplit(mail_choices.switch_off_link(user, [access_requests.MAIL])).path
+
+    asked = _problems(page, address)
+    page.get_by_role("button", name="Switch off").click()
+    page.get_by_role("heading", name="These mails do not come any more").wait_for()
+    done = [problem for theme in THEMES for problem in _violations(page, theme)]
+
+    assert not asked + done
+    assert not user.mail_choices.exclude(delivery="never").exists()
 
 
 def test_the_pages_of_a_person(visitors: Visitors, busy: Account) -> None:
