@@ -21,6 +21,8 @@ from accounts import mail_kinds, mail_previews
 from keyportal.logs import without_tokens
 
 View = Callable[..., HttpResponseBase]
+DARK = "@media (prefers-color-scheme: dark)"  # before the rules of dark mode, in mail.css
+THEMES = {"light": "@media not all", "dark": "@media all"}
 STYLE = re.compile(r' style="([^"]*)"')
 
 
@@ -53,8 +55,9 @@ def preview(request: HttpRequest, kind: str, variation: str) -> HttpResponse:
 @xframe_options_sameorigin
 @csp_replace({"default-src": [NONE], "style-src": [NONCE], "frame-ancestors": [SELF]})  # type: ignore[arg-type]  # as above
 def page(request: HttpRequest, kind: str, variation: str) -> HttpResponse:
-    """The HTML part, for the frames of `preview`."""
+    """The HTML part, for the frames of `preview`: in a light or dark mail program, or as the reader has it."""
     shown = without_tokens(str(_message(kind, variation).alternatives[0][0]))
+    shown = shown.replace(DARK, THEMES.get(request.GET.get("theme", ""), DARK))
     return HttpResponse(_in_a_style_sheet(shown, nonce=str(request.csp_nonce)))  # type: ignore[attr-defined]  # django-csp's
 
 

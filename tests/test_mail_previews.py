@@ -107,6 +107,21 @@ def test_the_page_in_the_frame_runs_nothing_loads_nothing_and_needs_no_unsafe_st
     assert f'nonce="{nonce}"' in html
 
 
+@pytest.mark.parametrize(
+    ("asked", "media"),
+    [
+        ("", "@media (prefers-color-scheme: dark)"),
+        ("?theme=light", "@media not all"),
+        ("?theme=dark", "@media all"),
+        ("?theme=x", "@media (prefers-color-scheme: dark)"),
+    ],
+)
+def test_a_frame_is_light_or_dark_whatever_the_reader_s_system_is(operator: Client, asked: str, media: str) -> None:
+    address = reverse("mail-preview-page", args=["accounts.invitation", "by-a-member"])
+
+    assert re.findall(r"@media[^{]*", operator.get(address + asked).content.decode()) == [f"{media} "]
+
+
 def test_a_frame_is_a_sandbox(operator: Client) -> None:
     answer = operator.get(reverse("mail-preview", args=["accounts.invitation", "by-a-member"]))
 
