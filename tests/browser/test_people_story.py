@@ -21,7 +21,7 @@ from accounts.tasks import send_mails
 from apikeys.operations import api_keys
 from auditlog.models import LastUse
 from tests.browser.conftest import Visitors
-from tests.browser.test_looks import RULES
+from tests.browser.test_mail_looks import RULES
 from tests.factories import AccountFactory, ApiKeyFactory, SuperAdminFactory
 from tests.second_factors import add_app
 from tests.visitors import admin_of, path
