@@ -72,6 +72,11 @@ class CallWriter:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def queued(self) -> int:
+        """Calls that are not known to be stored, give or take a pack that is being moved."""
+        return sum(pack.size for pack in self._batch) + len(self._packs) * self._pack_size + len(self._queue)
+
     def put(self, call: Call) -> None:
         """Count a call as issued and queue it."""
         self._counts[0] = self._issued = self._issued + 1
@@ -132,8 +137,7 @@ class CallWriter:
         try:
             taken = self._storage.store(self._batch, writer=self.id, number=self._number, hurry=hurry)
         except StorageUnavailableError as failure:
-            queued = size + len(self._packs) * self._pack_size + len(self._queue)
-            logger.warning("call_log_unavailable", error=str(failure), queued=queued)
+            logger.warning("call_log_unavailable", error=str(failure), queued=self.queued)
             return -1
         except StorageRefusedError as failure:
             logger.error("call_log_refused", error=str(failure), calls=size)  # noqa: TRY400 -- a trace could show a row

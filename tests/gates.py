@@ -127,8 +127,11 @@ class ThreadGate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self.begin_to_stop()
         self._thread.join()
+
+    def begin_to_stop(self) -> None:
+        self._server.should_exit = True
 
     @property
     def gate(self) -> Gate:
@@ -154,11 +157,11 @@ def granted(gate: ThreadGate, *scopes: str, kind: Kind = Kind.PRIVATE_APP, end: 
 class ProcessGate:
     """`python -m apikeys.gate`, on the test's database; with `log` all that it says, in that file."""
 
-    def __init__(self, *, log: Path | None = None, redis_url: str = "") -> None:
+    def __init__(self, *, log: Path | None = None, redis_url: str = "", workers: int = 0) -> None:
         self.port = free_port()
         said = log.open("wb") if log else None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "apikeys.gate", "--port", str(self.port)],
+            [sys.executable, "-m", "apikeys.gate", "--port", str(self.port), "--workers", str(workers)],
             env={
                 **os.environ,
                 "DATABASE_URL": database_url(),

@@ -358,3 +358,14 @@ def test_metrics_count_decisions(gate: ThreadGate, secret: str) -> None:
     assert _metric(metrics, 'keyportal_decisions_total{kind="api_key",reason=""}') == 2
     assert _metric(metrics, 'keyportal_decisions_total{kind="",reason="malformed"}') == 1
     assert _metric(metrics, "keyportal_last_poll_age_seconds") < 5
+
+
+def test_metrics_say_how_long_answers_took_and_how_many_calls_wait_to_be_stored(gate: ThreadGate, secret: str) -> None:
+    for _ in range(3):
+        ask(gate.port, bearer(secret))
+
+    metrics = ask(gate.port, target="/metrics")
+
+    assert _metric(metrics, 'keyportal_turn_seconds_bucket{le="+Inf"}') >= 3
+    assert _metric(metrics, "keyportal_turn_seconds_sum") > 0
+    assert _metric(metrics, "keyportal_calls_queued") <= 3

@@ -1,12 +1,20 @@
-"""`python -m apikeys.gate --host 127.0.0.1 --port 8001`: run one gate process."""
+"""`python -m apikeys.gate --host 127.0.0.1 --port 8001`: run a gate; `--workers N`: N processes on one port.
+
+With workers, SIGHUP replaces them one after another without an error to any caller: each new one is ready before the
+old one stops, which gives every connection one more answer and says that it is the last.
+"""
 
 import argparse
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import django
 import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+STOP_SECONDS = 2
 
 
 def main() -> None:
@@ -14,13 +22,26 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keyportal.settings")
     django.setup()
     refuse_broken_document()
+    if options.workers:
+        supervise(_config(options, "worker", workers=options.workers))
     for ending in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once everything has stopped
         signal.signal(ending, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "apikeys.gate.app:lifespan",
+    uvicorn.Server(_config(options, "app")).run()
+
+
+def supervise(config: uvicorn.Config) -> NoReturn:
+    """Run the workers on one socket, start anew what ends, and pass on what ends all."""
+    Multiprocess(config, sockets=[config.bind_socket()]).run()
+    sys.exit(0)
+
+
+def _config(options: argparse.Namespace, module: str, *, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        f"apikeys.gate.{module}:lifespan",
         host=options.host,
         port=options.port,
-        http="apikeys.gate.app:GateProtocol",
+        workers=workers,
+        http=f"apikeys.gate.{module}:GateProtocol",
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -30,7 +51,8 @@ def main() -> None:
         date_header=False,
         access_log=False,
         log_config=None,  # settings.LOGGING
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_worker_healthcheck=30,
     )
 
 
@@ -49,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m apikeys.gate", description="Decide on API calls for gateways.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)
+    parser.add_argument("--workers", type=int, default=0, help="processes that share the port; SIGHUP replaces them")
     return parser.parse_args()
 
 

@@ -26,6 +26,11 @@ def answer(
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if head else body)
 
 
+def with_close(made: bytes) -> bytes:
+    """The same answer, as the last of its connection (RFC 9112, 9.6)."""
+    return made.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+
+
 def json_answer(status: int, said: object, *, head: bool = False) -> bytes:
     return answer(status, [("Content-Type", "application/json")], json.dumps(said).encode(), head=head)
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from django.db import connection
 from django.db.utils import Error as StoreError
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from apikeys.gate.answers import answer, json_answer
 from apikeys.gate.asked import FORWARDED_PREFIX
 from apikeys.gate.clock import boot_seconds
+from apikeys.gate.turns import BOUNDS
 from auditlog import call_counts, origin
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class _Counts(Collector):
             decisions.add_metric(labels, number)
         yield decisions
         yield from self._api_document()
+        yield self._turns()
+        queued = self._gate.writer.queued
+        yield GaugeMetricFamily("keyportal_calls_queued", "Calls that this process has yet to store.", queued)
         age = boot_seconds() - self._gate.known.polled_at
         yield GaugeMetricFamily("keyportal_last_poll_age_seconds", "Since the newest answered poll was sent.", age)
         yield GaugeMetricFamily(
@@ -104,6 +108,16 @@ class _Counts(Collector):
         yield CounterMetricFamily("keyportal_calls_stored", "Calls written into the call log.", totals.stored)
         yield GaugeMetricFamily("keyportal_calls_waiting", "Calls on the disk, for the store to take.", totals.waiting)
         yield CounterMetricFamily("keyportal_calls_lost", "Calls that will never be in the call log.", totals.lost)
+
+    def _turns(self) -> Metric:
+        """Answered within a turn of the loop; what waits for the store or comes in parts takes longer."""
+        turns = self._gate.turns
+        counted, buckets = 0, []
+        for bound, number in zip([*map(str, BOUNDS), "+Inf"], turns.within, strict=True):
+            counted += number
+            buckets.append((bound, counted))
+        said = "From a turn's first bytes until its last answer was handed over, for each message in it."
+        return HistogramMetricFamily("keyportal_turn_seconds", said, buckets=buckets, sum_value=turns.seconds)
 
     def _api_document(self) -> Iterator[Metric]:
         api = self._gate.api

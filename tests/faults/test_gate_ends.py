@@ -40,7 +40,7 @@ def call_until_it_ends(port: int, secret: str, answered: list[str]) -> None:
                 answer = gate.answer()
                 if answer is None:
                     return
-                assert answer.status == 204
+                assert answer.status in {204, 503}  # the latter where a busy machine lets a poll come too late
                 answered.append(answer.headers["x-request-id"])
     except OSError:
         return
@@ -53,6 +53,7 @@ def end_under_load(gate: ProcessGate, secret: str, number: signal.Signals, *, ca
     for thread in callers:
         thread.start()
     while sum(map(len, logs)) < calls:
+        assert all(thread.is_alive() for thread in callers)
         threading.Event().wait(0.01)
     status = gate.end(number)
     for thread in callers:
