@@ -191,7 +191,7 @@ def test_a_change_whose_entry_cannot_be_written_is_not_made(ada: Member, monkeyp
     def full(*_: object, **__: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(AuditEntry.objects, "create", full)
+    monkeypatch.setattr(AuditEntry, "save", full)
     with pytest.raises(OSError):  # noqa: PT011 -- our own, without words
         client.post("/auth/second-factor/app/remove/")
 
