@@ -44,6 +44,7 @@ def grant(asks: Sequence[DayAsk]) -> list[DayGranted]:
     :raises django.db.Error: if the store cannot be asked. What a commit handed out that nobody heard of is spent.
     """
     rows = _held(asks)
+    before = {key: (row.granted, row.wanted) for key, row in rows.items()}
     answers = []
     for ask in asks:
         row = rows[ask.account_id, ask.day]
@@ -53,7 +54,8 @@ def grant(asks: Sequence[DayAsk]) -> list[DayGranted]:
         row.granted += calls
         row.wanted = not calls and (row.wanted or (ask.want > 0 and ask.is_urgent))
         answers.append(DayGranted(calls, row.granted))
-    DayGrant.objects.bulk_update(rows.values(), ["granted", "wanted"])
+    changed = [row for key, row in rows.items() if (row.granted, row.wanted) != before[key]]
+    DayGrant.objects.bulk_update(changed, ["granted", "wanted"])
     return answers
 
 

@@ -22,11 +22,13 @@ class TableCounter:
         BurstTotal.objects.bulk_create([BurstTotal(key=key) for key in keys], ignore_conflicts=True)
         totals = {row.key: row for row in BurstTotal.objects.select_for_update().filter(key__in=keys).order_by("key")}
         mine = dict(BurstShare.objects.filter(process_id=process, key__in=keys).values_list("key", "allotted"))
+        before = {key: (total.allotted, total.wanted) for key, total in totals.items()}
         held, allotted = mine.copy(), []
         for ask in asks:
             held[ask.key] = _trade(totals[ask.key], held.get(ask.key, 0), ask)
             allotted.append(held[ask.key])
-        BurstTotal.objects.bulk_update(totals.values(), ["allotted", "wanted"])
+        changed = [total for key, total in totals.items() if (total.allotted, total.wanted) != before[key]]
+        BurstTotal.objects.bulk_update(changed, ["allotted", "wanted"])
         _keep(process, mine, held)
         others = _others(process, [key for key in keys if totals[key].wanted])
         return [BurstGranted(one, others.get(ask.key, [])) for one, ask in zip(allotted, asks, strict=True)]
