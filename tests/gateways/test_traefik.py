@@ -134,7 +134,8 @@ def test_a_refusal_is_the_gates_own_answer(gate: ThreadGate, secret: str, status
     elif status == 403:
         Account.objects.update(state=Account.State.SUSPENDED)
     elif status == 429:
-        Account.objects.update(burst_limit=0)
+        Account.objects.update(burst_limit=1)
+        assert isinstance(call(gate, bearer(secret)), Passed)
     else:
         gate.gate.known.set_back, gate.gate.known.fresh_until = True, 0.0
 
