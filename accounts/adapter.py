@@ -8,7 +8,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core import context
-from allauth.core.exceptions import ReauthenticationRequired
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY
 from django.db import transaction
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -89,16 +90,24 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def set_password(self, user: User, password: str) -> None:
-        """The new password and the entry, both or neither. A link from a mail has shown the address to be theirs."""
+        """The new password and the entry, both or neither. A link from a mail has shown the address to be theirs.
+
+        The link was judged before the new password was hashed. If it ended meanwhile, its page says so, once more.
+        """
         match = context.request.resolver_match
         by_link = match is not None and match.url_name == "account_reset_password_from_key"
+        before = user.password
         user.set_password(password)  # takes its time by design: before SQLite's one lock for all who write
-        with transaction.atomic():
-            user.save(update_fields=["password"])
-            if by_link:
-                operations.prove_address(user)
-            action = Action.PASSWORD_RESET if by_link else Action.PASSWORD_CHANGED
-            operations.note(action, user=user, now=timezone.now())
+        try:
+            with transaction.atomic():
+                if by_link:
+                    proofs_by_mail.lock_unchanged(user, password=before)
+                    operations.prove_address(user)
+                user.save(update_fields=["password"])
+                action = Action.PASSWORD_RESET if by_link else Action.PASSWORD_CHANGED
+                operations.note(action, user=user, now=timezone.now())
+        except proofs_by_mail.LinkOverError as refusal:
+            raise ImmediateHttpResponse(redirect(context.request.path)) from refusal
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         with transaction.atomic():

@@ -46,7 +46,7 @@ def change(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST":
         try:
             proofs_by_mail.change_address(user=user, email=email, now=timezone.now())
-        except proofs_by_mail.TakenError as refusal:
+        except (proofs_by_mail.TakenError, proofs_by_mail.LinkOverError) as refusal:
             return render(request, "account/email_change_void.html", {"refusal": refusal}, status=409)
         messages.success(request, _("You sign in with %(email)s from now on.") % {"email": email})
         return redirect("profile")

@@ -34,6 +34,10 @@ class TakenError(PeopleError):
     """Somebody signs in with the address already."""
 
 
+class LinkOverError(PeopleError):
+    """The link ended while it was used: the person's address or password is another since."""
+
+
 @transaction.atomic
 def owe(kind: str, *, user: User, to: str, now: datetime) -> None:
     """Owe one of these mails; asked for twice, it is two mails."""
@@ -81,7 +85,9 @@ def new_address_of(token: str, *, user: User) -> str | None:
 def change_address(*, user: User, email: str, now: datetime) -> None:
     """Let a person sign in with another address, which a link has shown to be theirs. The old one is told.
 
+    :param user: as they were when the link was judged.
     :raises TakenError: if somebody signs in with it already.
+    :raises LinkOverError: if their address or password is another by now, such as one that an operator gave.
     """
     try:
         _change(user, User.objects.normalize_email(email), now=now)
@@ -122,9 +128,22 @@ def _taken(email: str) -> TakenError:
 
 @transaction.atomic
 def _change(user: User, email: str, *, now: datetime) -> None:
-    person = User.objects.select_for_update().get(pk=user.pk)
+    person = lock_unchanged(user, password=user.password)
     _replace(person, email, now=now)
     prove_address(person)
+
+
+def lock_unchanged(user: User, *, password: str) -> User:
+    """The person's row, held until commit; what a link was worked out from must still stand in it.
+
+    :param user: as they were when the link was judged.
+    :param password: their password, as it was stored then.
+    :raises LinkOverError: if not.
+    """
+    person = User.objects.select_for_update().filter(pk=user.pk, email=user.email, password=password).first()
+    if person is None:
+        raise LinkOverError(_("The address or password was changed a moment ago, which ends the link."))
+    return person
 
 
 def _replace(person: User, email: str, *, now: datetime, by: By | None = None, reason: str = "") -> None:

@@ -111,6 +111,37 @@ def test_a_link_for_a_password_that_was_mailed_to_the_old_address_opens_nothing_
     assert 'name="password1"' not in answer.content.decode()
 
 
+def test_a_link_for_a_password_that_is_being_used_meanwhile_sets_none(
+    ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client()
+    opened = client.get(proofs_by_mail.new_password_link(ada.user).removeprefix(settings.SITE_ORIGIN))
+    hash_it = User.set_password
+
+    def hash_it_while_an_operator_is_faster(user: User, password: str) -> None:
+        hash_it(user, password)
+        _assign(ada.user)
+
+    monkeypatch.setattr(User, "set_password", hash_it_while_an_operator_is_faster)
+    chosen = {"password1": "a quite new password 9", "password2": "a quite new password 9"}
+    answer = client.post(opened.headers["Location"], chosen, follow=True)
+
+    assert (answer.status_code, 'name="password1"' in answer.content.decode()) == (200, False)
+    assert User.objects.get(pk=ada.user_id).check_password(PASSWORD)
+    assert list(EmailAddress.objects.filter(user=ada.user).values_list("email", "verified")) == [(NEW, False)]
+    assert "_auth_user_id" not in client.session
+
+
+def test_a_link_to_another_address_that_is_being_used_meanwhile_changes_nothing(ada: Member) -> None:
+    as_their_request_read_them = User.objects.get(pk=ada.user_id)
+    _assign(ada.user)
+
+    with pytest.raises(proofs_by_mail.LinkOverError):
+        proofs_by_mail.change_address(user=as_their_request_read_them, email="eve@evil.example", now=timezone.now())
+
+    assert User.objects.get(pk=ada.user_id).email == NEW
+
+
 def test_open_sessions_end(ada: Member) -> None:
     windows = [signed_in(ada), signed_in(ada)]
 
