@@ -42,10 +42,10 @@ def access_requested(mail: OutgoingMail, now: datetime) -> letters.Letter | None
 
 @outbox.composes(role_mailboxes.MAIL)
 def confirm_role_mailbox(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
-    """The link that confirms a mailbox; nobody needs one of a mailbox that was confirmed, removed or named anew."""
+    """The link that confirms a mailbox; nobody needs one of a mailbox that was confirmed or removed, or is void."""
     waiting = RoleMailbox.objects.filter(pk=mail.about, confirmed_at__isnull=True)
     mailbox = waiting.select_related("account", "named_by__user").first()
-    if mailbox is None or mailbox.is_expired(now=now):
+    if mailbox is None or role_mailboxes.why_void(mailbox, now=now):
         return None
     subject = _("%(account)s: confirm this mailbox for reminders") % {"account": names.in_subject(mailbox.account)}
     context = {"mailbox": mailbox, "link": role_mailboxes.link_of(mailbox)}

@@ -44,7 +44,7 @@ def page(request: HttpRequest, member: Member) -> HttpResponse:
 def _page(request: HttpRequest, member: Member, form: RoleMailboxForm, *, status: int) -> HttpResponse:
     mailboxes = member.account.role_mailboxes.select_related("named_by__user").order_by("named_at")
     now = timezone.now()
-    known = [(one, one.confirmed_at is None and one.is_expired(now=now)) for one in mailboxes]
+    known = [(one, "" if one.confirmed_at else role_mailboxes.why_void(one, now=now)) for one in mailboxes]
     context = {"member": member, "form": form, "mailboxes": known}
     return render(request, "accounts/role_mailbox.html", context, status=status)
 

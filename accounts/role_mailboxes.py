@@ -16,6 +16,7 @@ from accounts import bounces, outbox
 from accounts.actors import By, Person, as_member
 from accounts.models import Account, RoleMailbox, User
 from accounts.operations import PeopleError, refusal_is_entry, require_manager
+from accounts.permissions import Permission
 from auditlog import journal
 from auditlog.actions import Action
 
@@ -25,6 +26,10 @@ _SALT = "accounts.role_mailbox"
 
 class ConfirmedAlreadyError(PeopleError):
     """The account's reminders go to this mailbox already."""
+
+
+class VoidError(PeopleError):
+    """Nobody can confirm the mailbox any more: too late, or named by somebody who may not any more."""
 
 
 class GoneError(PeopleError):
@@ -40,7 +45,7 @@ def name(*, account: Account, email: str, by: By, now: datetime) -> RoleMailbox:
     mailbox = RoleMailbox(account=account, email=email.lower(), named_by=as_member(by), named_at=now)
     with refusal_is_entry(Action.ACCOUNT_MAILBOX_NAMED, target=mailbox, by=by, at=now), transaction.atomic():
         account.lock()
-        require_manager(by, account=account)
+        require_manager(by, account=account, to=Permission.MANAGE_ROLE_MAILBOX)
         if confirmed(account) == mailbox.email:
             raise ConfirmedAlreadyError(_("%(email)s gets the reminders already.") % {"email": mailbox.email})
         account.role_mailboxes.filter(confirmed_at__isnull=True).delete()
@@ -56,12 +61,17 @@ def confirm(*, mailbox: RoleMailbox, user: User | None, now: datetime) -> None:
 
     :param user: who is signed in there, if anybody is.
     :raises GoneError: if it waits no more.
+    :raises VoidError: if nobody can confirm it any more.
     """
     account = mailbox.account
     account.lock()
-    current = account.role_mailboxes.filter(pk=mailbox.pk, confirmed_at__isnull=True).first()
+    asked = account.role_mailboxes.filter(pk=mailbox.pk, confirmed_at__isnull=True)
+    current = asked.select_related("named_by__user").first()
     if current is None:
         raise GoneError(_("This mailbox was confirmed already, or removed again."))
+    why = why_void(current, now=now)
+    if why:
+        raise VoidError(why)
     for before in account.role_mailboxes.exclude(pk=current.pk):
         _give_up(before, now=now)
     current.confirmed_at = now
@@ -76,7 +86,7 @@ def remove(*, mailbox: RoleMailbox, by: By, now: datetime) -> None:
     """
     with refusal_is_entry(Action.ACCOUNT_MAILBOX_REMOVED, target=mailbox, by=by, at=now), transaction.atomic():
         mailbox.account.lock()
-        require_manager(by, account=mailbox.account)
+        require_manager(by, account=mailbox.account, to=Permission.MANAGE_ROLE_MAILBOX)
         if not RoleMailbox.objects.filter(pk=mailbox.pk).exists():
             raise GoneError(_("%(email)s was removed already.") % {"email": mailbox.email})
         _give_up(mailbox, now=now)
@@ -105,11 +115,21 @@ def link_of(mailbox: RoleMailbox) -> str:
 
 
 def found_by(token: str, *, now: datetime) -> RoleMailbox | None:
-    """The mailbox that a link confirms; None where it is over: used, removed, or after seven days."""
+    """The mailbox that a link confirms; None where it is over: used, removed, or void."""
     try:
         pk, email = signing.loads(token, salt=_SALT)
     except signing.BadSignature:
         return None
     asked = RoleMailbox.objects.filter(pk=pk, email=email, confirmed_at__isnull=True)
     mailbox = asked.select_related("account", "named_by__user").first()
-    return None if mailbox is None or mailbox.is_expired(now=now) else mailbox
+    return None if mailbox is None or why_void(mailbox, now=now) else mailbox
+
+
+def why_void(mailbox: RoleMailbox, *, now: datetime) -> str:
+    """Why nobody can confirm one that waits, in words; empty: they can."""
+    if mailbox.is_expired(now=now):
+        return _("Nobody confirmed it: the link was good for 7 days, and they are over.")
+    namer = mailbox.named_by
+    if namer is not None and not (namer.is_active and namer.may(Permission.MANAGE_ROLE_MAILBOX)):
+        return _("Who named it may not any more, so its link confirms nothing.")
+    return ""

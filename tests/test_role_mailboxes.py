@@ -1,7 +1,9 @@
 """The role mailbox: named on a page, confirmed by who reads it, then sent every reminder, once."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.conf import settings
@@ -92,6 +94,25 @@ def test_a_link_works_once_and_ends_with_removal_another_mailbox_and_seven_days(
 
     assert ended == [(410, 410)] * 4
     assert role_mailboxes.confirmed(key.account) is None
+
+
+@pytest.mark.parametrize("end", [operations.remove, partial(operations.change_role, role=Role.DEVELOPER)])
+def test_a_link_ends_with_the_role_of_who_named_the_mailbox(key: ApiKey, end: Callable[..., object]) -> None:
+    eve, other = admin_of(key), SuperAdminFactory.create(account=key.account)
+    name(eve, "eve@evil.example")
+    opened = link("eve@evil.example")
+    asked = RoleMailbox.objects.get()
+    end(member=eve, by=other, now=timezone.now())
+
+    client = Client()
+    answers = (client.get(opened).status_code, client.post(opened).status_code)
+    with pytest.raises(role_mailboxes.VoidError):  # whose page was opened before
+        role_mailboxes.confirm(mailbox=asked, user=None, now=timezone.now())
+
+    assert answers == (410, 410)
+    assert role_mailboxes.confirmed(key.account) is None
+    page = signed_in(other).get(path("accounts:members-role-mailbox", key.account)).content.decode()
+    assert "Who named it may not any more, so its link confirms nothing. Name it again to send another." in page
 
 
 @pytest.mark.parametrize("token", ["x", "WzEsICJhQGIuZXhhbXBsZSJd:1vN:x"])
