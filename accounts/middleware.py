@@ -34,10 +34,11 @@ class ReaderMiddleware:
 # and what asks nobody who they are. Those that end in * by their beginning. An invitation is not among them: it would
 # give another place, be it a super admin's, to whoever has the password alone. Its link waits.
 OPEN = (
-    *("mfa_*", "profile", "theme", "no-proof", "usersessions_list"),
+    *("mfa_*", "profile", "profile-mails", "theme", "no-proof", "usersessions_list"),
     *("account_login", "account_logout", "account_inactive", "account_reauthenticate", "account_reset_password*"),
     *("single-sign-on*", "account_confirm_email", "account_email_verification_sent"),
     *("account-api:*", "account_api:*", "set-up", "keyportal.health.*"),
+    *("migrate", "mails-switch-off", "role-mailbox-confirm"),
 )
 
 

@@ -4,16 +4,18 @@ from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import invitations, operations, second_factors
+from accounts import invitations, mail_choices, operations, role_mailboxes, second_factors
 from accounts.actors import SHELL
 from accounts.adapter import SecondFactorAdapter
 from accounts.models import Member, User
 from accounts.permissions import Role
+from apikeys.operations import reminders
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.factories import (
@@ -372,6 +374,24 @@ def test_after_the_date_a_live_part_of_a_page_leads_there_whole(ada: Member) -> 
 @pytest.mark.parametrize("address", [ENROLMENT, f"{ENROLMENT}app/add/", "/profile/", "/auth/logout/", "/livez"])
 def test_after_the_date_enrolment_profile_and_the_way_out_open(ada: Member, address: str) -> None:
     assert _overdue(ada).get(address).status_code == 200
+
+
+def test_after_the_date_what_asks_nobody_who_they_are_opens(ada: Member) -> None:
+    """Signed in they would find less there than signed out."""
+    mailbox = role_mailboxes.name(account=ada.account, email="team@acme.example", by=ada, now=timezone.now())
+    links = [role_mailboxes.link_of(mailbox), mail_choices.switch_off_link(ada.user, [reminders.MAIL])]
+    paths = [link.removeprefix(settings.SITE_ORIGIN) for link in links]
+    client = _overdue(ada)
+
+    read = [client.get(address).status_code for address in ("/migrate/", *paths)]
+    done = [client.post(address).status_code for address in paths]
+
+    assert (read, done) == ([200] * 3, [200] * 2)
+    assert role_mailboxes.confirmed(ada.account) == "team@acme.example"
+
+
+def test_after_the_date_the_profile_takes_which_mails_come(ada: Member) -> None:
+    assert _overdue(ada).post("/profile/mails/", {}).headers["Location"] == "/profile/"
 
 
 def test_after_the_date_no_invitation_is_accepted_until_one_is_added(ada: Member) -> None:
