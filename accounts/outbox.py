@@ -24,6 +24,7 @@ class Owed:
     kind: str
     about: str  # in the words of the kind's composer
     to: str
+    for_morning: bool = True  # waits for the daily mail of whoever wants its kind once a day; not what is over by then
 
 
 _composers: dict[str, Composer] = {}
@@ -59,9 +60,11 @@ def add_all(owed: Iterable[Owed], *, now: datetime, due_at: datetime) -> None:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("An owed mail must share the transaction of what it tells.")
+    owed = list(owed)
     mails = [OutgoingMail(kind=one.kind, about=one.about, to=one.to, created_at=now, due_at=due_at) for one in owed]
-    mornings = mail_choices.mornings(mails, now=due_at)
-    for mail in mails:
+    may_wait = [mail for mail, one in zip(mails, owed, strict=True) if one.for_morning]
+    mornings = mail_choices.mornings(may_wait, now=due_at)
+    for mail in may_wait:
         mail.due_at = mornings.get((mail.kind, mail.to), due_at)
     OutgoingMail.objects.bulk_create(mails, ignore_conflicts=True)
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.text import get_text_list
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -171,7 +172,7 @@ def key_ends(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)
     if reader is None:
         return None
-    days_left = counts.days_left(now=now)
+    days_left, to_come = counts.days_left(now=now), word_of_sunset.to_come(counts, now=now)
     subject = ngettext(
         "%(account)s: the API key stops working in %(days)s day; move what uses it",
         "%(account)s: the API key stops working in %(days)s days; move what uses it",
@@ -180,6 +181,8 @@ def key_ends(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     context = {
         "sunset": counts,
         "rehearsals": [one for one in counts.rehearsals if one.ends_at > now],
+        "to_come": to_come,
+        "days_to_come": get_text_list([str(days) for days in to_come], _("and")),
         "guide": f"{settings.SITE_ORIGIN}{reverse('migrate')}",
         **_about(key, now=now),
         **reader,

@@ -8,7 +8,7 @@ from django.core import mail as mailbox
 from django.core.mail import EmailMultiAlternatives
 from django.core.management import call_command
 
-from accounts import operations, outbox
+from accounts import mail_choices, operations, outbox
 from accounts.actors import SHELL
 from accounts.models import Account, OutgoingMail, RoleMailbox
 from apikeys.models import ApiKey, Sunset
@@ -149,11 +149,32 @@ def test_without_the_rows_own_key_people_would_be_told_twice_so_this_would_be_no
     word_of_sunset.tell(now=NOW)
     Sunset.objects.filter(pk=sunset.pk).update(told="")  # as if the run had died before its note
     owed = outbox.Owed
-    monkeypatch.setattr(outbox, "Owed", lambda kind, about, to: owed(kind, about=f"{about}:again", to=to))
+    monkeypatch.setattr(outbox, "Owed", lambda kind, about, **said: owed(kind, f"{about}:again", **said))
 
     word_of_sunset.tell(now=NOW)
 
     assert OutgoingMail.objects.filter(kind=word_of_sunset.MAIL, to="ada@acme.example").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("end", "brownouts", "waits"),
+    [
+        (NOW + DAY, [], False),
+        (NOW + 40 * DAY, [Brownout(NOW + 5 * HOUR, NOW + 6 * HOUR)], False),
+        (NOW + 40 * DAY, [Brownout(NOW + 5 * DAY, NOW + 6 * DAY)], True),
+    ],
+)
+def test_word_of_what_is_near_waits_for_no_daily_mail(
+    key: ApiKey, end: datetime, brownouts: list[Brownout], *, waits: bool
+) -> None:
+    """That mail comes up to a day later: the last word would come after the end, or a minute before."""
+    assert key.created_by is not None
+    choices = {word_of_sunset.MAIL: mail_choices.Delivery.DAILY}
+    mail_choices.choose(user=key.created_by.user, choices=choices, now=NOW)
+    announce(end, brownouts=brownouts)
+
+    assert receivers(run(NOW)) == ([] if waits else ["ada@acme.example"])
+    assert receivers(run(NOW + DAY)) == (["ada@acme.example"] if waits else [])
 
 
 def test_sending_is_spread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +305,23 @@ def test_rehearsals_that_are_over_are_not_named(key: ApiKey) -> None:
     before, after = run(NOW), run(END - 90 * DAY)
 
     assert ("Rehearsals" in str(before[0].body), "Rehearsals" in str(after[0].body)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (170, "It comes again 90, 30, 7 and 1 days before the end, until the key is deactivated."),
+        (30, "It comes again 7 and 1 days before the end, until the key is deactivated."),
+        (7, "It comes once more, 1 day before the end, unless the key is deactivated."),
+        (1, "It is the last one before the end."),
+    ],
+)
+def test_each_says_when_it_comes_again(key: ApiKey, days: int, said: str) -> None:
+    announce()
+
+    (mail,) = run(END - days * DAY)
+
+    assert said in str(mail.body)
 
 
 def test_the_days_left_are_rounded_up(key: ApiKey) -> None:

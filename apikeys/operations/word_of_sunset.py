@@ -17,6 +17,7 @@ from apikeys.operations.reminders import KEYS_AT_ONCE, MAILBOX, concerned, mailb
 MAIL = "apikeys.sunset"
 AT_ONCE = 0  # in the place of days: word of the announcement, or of its change
 DAYS_BEFORE = (90, 30, 7, 1)
+NEAR = timedelta(days=2)  # the daily mail of a person who wants such words in it comes up to a day later
 
 
 def tell(*, now: datetime, mails_a_second: int | None = None) -> int:
@@ -34,7 +35,7 @@ def tell(*, now: datetime, mails_a_second: int | None = None) -> int:
             continue
         for keys in _keys(sunset):
             after = timedelta(seconds=told // mails_a_second) if mails_a_second else timedelta()
-            told += _owe(keys, f"{sunset.pk}:{word}", now=now, due_at=now + after)
+            told += _owe(keys, f"{sunset.pk}:{word}", near=is_near(sunset, now=now), now=now, due_at=now + after)
         Sunset.objects.filter(pk=sunset.pk, edition=sunset.edition).update(told=word)
     return told
 
@@ -48,6 +49,18 @@ def due(sunset: Sunset, *, now: datetime) -> int | None:
     return min(come, default=AT_ONCE)
 
 
+def is_near(sunset: Sunset, *, now: datetime) -> bool:
+    """Whether keys are refused so soon, for good or for a rehearsal, that word of it can wait for no daily mail."""
+    refused_from = [sunset.authentication_ends_at, *(one.starts_at for one in sunset.rehearsals)]
+    return any(at is not None and now < at <= now + NEAR for at in refused_from)
+
+
+def to_come(sunset: Sunset, *, now: datetime) -> list[int]:
+    """How many days before the end word comes again."""
+    end = sunset.authentication_ends_at
+    return [days for days in DAYS_BEFORE if end is not None and end - timedelta(days=days) > now]
+
+
 def _keys(sunset: Sunset) -> Iterator[list[ApiKey]]:
     """The active keys that it ends, in handfuls."""
     theirs = sunset.accounts().filter(state=Account.State.OPEN)
@@ -59,10 +72,10 @@ def _keys(sunset: Sunset) -> Iterator[list[ApiKey]]:
 
 
 @transaction.atomic
-def _owe(keys: list[ApiKey], event: str, *, now: datetime, due_at: datetime) -> int:
+def _owe(keys: list[ApiKey], event: str, *, near: bool, now: datetime, due_at: datetime) -> int:
     people, boxes = concerned(keys), mailboxes(key.account_id for key in keys)
     owed = [
-        outbox.Owed(MAIL, about=f"{event}:{key.account_id}:{user_id}", to=email)
+        outbox.Owed(MAIL, about=f"{event}:{key.account_id}:{user_id}", to=email, for_morning=not near)
         for key in keys
         for user_id, email in people[key.account_id].items()
     ]
