@@ -87,7 +87,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "accounts/invitation_void.html", {"invitation": invitation, "refusal": why}, status=410)
     if isinstance(request.user, User):
         return _for_who_is_signed_in(request, invitation, request.user)
-    if User.objects.filter(email__iexact=invitation.email).exists():
+    if User.objects.with_address(invitation.email).exists():
         return render(request, "accounts/invitation.html", {"invitation": invitation, "must_sign_in": True})
     return _for_a_new_person(request, invitation)
 

@@ -75,9 +75,8 @@ def found_by(token: str) -> Invitation | None:
 
 def offered_to(user: User, *, now: datetime) -> list[tuple[Invitation, str]]:
     """The places that a person could take now, each with the path of its link."""
-    found = Invitation.objects.open().filter(
-        email__iexact=user.email, account__in=Account.objects.exclude(members__user=user, members__left_at__isnull=True)
-    )
+    not_in = Account.objects.exclude(members__user=user, members__left_at__isnull=True)
+    found = Invitation.objects.open().to(user.email).filter(account__in=not_in)
     open_ones = found.select_related("account", "invited_by__user").order_by("-sent_at")
     return [(one, path_of(one)) for one in open_ones if not why_void(one, now=now)]
 
@@ -118,9 +117,9 @@ def _make_room(invitation: Invitation, *, now: datetime) -> None:
     :raises PeopleError: if they need none, or if there are too many.
     """
     account, email = invitation.account, invitation.email
-    if account.members.active().filter(user__email__iexact=email).exists():
+    if account.members.active().filter(user__in=User.objects.with_address(email)).exists():
         raise AlreadyMemberError(_("%(email)s is a member of this account already.") % {"email": email})
-    before = account.invitations.filter(email__iexact=email).order_by("-sent_at").first()
+    before = account.invitations.to(email).order_by("-sent_at").first()
     if before is not None and before.is_open:
         if not before.is_expired(now=now):
             raise AlreadyInvitedError(_("%(email)s is invited already. Send that invitation again.") % {"email": email})
@@ -250,7 +249,7 @@ def _issue(invitation: Invitation, *, by: By, now: datetime) -> None:
     invitation.save()
     outbox.add(MAIL, about=invitation.issue, to=invitation.email, now=now)
     notices.tell(
-        User.objects.filter(email__iexact=invitation.email, is_active=True).values_list("pk", flat=True),
+        User.objects.with_address(invitation.email).filter(is_active=True).values_list("pk", flat=True),
         kind=Notice.Kind.INVITED,
         event=str(invitation.pk),
         about=about(invitation),

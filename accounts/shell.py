@@ -34,7 +34,12 @@ def member_named(account: Account, email: str) -> Member:
 
     :raises CommandError: if there is none.
     """
-    member = account.members.active().select_related("account", "user").filter(user__email__iexact=email).first()
+    member = (
+        account.members.active()
+        .select_related("account", "user")
+        .filter(user__in=User.objects.with_address(email))
+        .first()
+    )
     if member is None:
         raise CommandError(f"{email} is no member of “{account}”.")
     return member

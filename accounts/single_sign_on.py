@@ -67,5 +67,5 @@ def unlink(*, user: User, by: By, now: datetime) -> bool:
 
 
 def _is_invited(email: str, *, now: datetime) -> bool:
-    waiting = Invitation.objects.open().filter(email__iexact=email).select_related("invited_by__user")
+    waiting = Invitation.objects.open().to(email).select_related("invited_by__user")
     return any(not why_void(one, now=now) for one in waiting)

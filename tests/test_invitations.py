@@ -8,6 +8,8 @@ from allauth.account.models import EmailAddress
 from django.core import mail as mailbox
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import invitations, operations, sending
@@ -229,6 +231,22 @@ def test_an_expired_invitation_gives_way_to_a_new_one() -> None:
     old.refresh_from_db()
     assert old.withdrawn_at == NOW + 7 * DAY
     assert list(admin.account.invitations.open()) == [new]
+
+
+def test_who_is_invited_is_looked_up_by_what_an_index_serves() -> None:
+    """Else each invitation reads all people, and each choice of an account all invitations."""
+    person = UserFactory.create(email=GUEST)
+    with CaptureQueriesContext(connection) as asked:
+        invitation = invite(SuperAdminFactory.create(), email="Guest@acme.example")
+        offered = invitations.offered_to(person, now=NOW)
+        Client().get(invitations.path_of(invitation))
+
+    assert [one for one, _path in offered] == [invitation]
+    assert not [query["sql"] for query in asked if "UPPER(" in query["sql"] or " LIKE " in query["sql"]]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # of a table this small it reads all
+    assert "invitation_open_to" in Invitation.objects.open().to(GUEST).explain()
 
 
 def test_another_account_may_invite_the_same_address() -> None:

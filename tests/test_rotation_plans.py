@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,7 +21,7 @@ from apikeys.operations import api_keys, key_ends, rotation_plans
 from apikeys.tasks import wake_plans
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
-from tests.factories import NOW, ApiKeyFactory, MemberFactory, SuperAdminFactory
+from tests.factories import NOW, ApiKeyFactory, MemberFactory, SunsetFactory, SuperAdminFactory
 from tests.visitors import admin_of
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +81,19 @@ def test_a_time_that_is_not_ahead_or_too_far_is_refused(key: ApiKey, at: datetim
 
     assert AuditEntry.objects.get().outcome == Outcome.REFUSED
     assert not RotationPlan.objects.exists()
+
+
+@pytest.mark.parametrize(("end", "planned"), [(SUNDAY, False), (SUNDAY + HOUR, True)])
+def test_nothing_is_planned_for_after_the_announced_end_of_the_key(
+    key: ApiKey, end: datetime, *, planned: bool
+) -> None:
+    """People would get ready with a key that opens nothing."""
+    SunsetFactory.create(authentication_ends_at=end)
+
+    with nullcontext() if planned else pytest.raises(rotation_plans.BadTimeError, match="refused from"):
+        rotation_plans.plan_rotation(account=key.account, generation=1, planned_for=SUNDAY, by=admin_of(key), now=NOW)
+
+    assert RotationPlan.objects.exists() is planned
 
 
 def test_there_is_one_plan_at_a_time(key: ApiKey, plan: RotationPlan) -> None:

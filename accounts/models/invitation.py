@@ -17,6 +17,10 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         """Neither used nor withdrawn; expired ones among them."""
         return self.filter(accepted_at__isnull=True, withdrawn_at__isnull=True)
 
+    def to(self, email: str) -> Self:
+        """Those of an address, whatever its case."""
+        return self.alias(address=Lower("email")).filter(address=email.lower())
+
 
 InvitationManager = models.Manager.from_queryset(InvitationQuerySet)
 
@@ -54,6 +58,13 @@ class Invitation(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(accepted_at__isnull=True) | Q(withdrawn_at__isnull=True), name="invitation_ends_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                Lower("email"),
+                condition=Q(accepted_at__isnull=True, withdrawn_at__isnull=True),
+                name="invitation_open_to",
             ),
         ]
 

@@ -21,7 +21,7 @@ from accounts.actors import PORTAL
 from accounts.models import Account, Member, Notice
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys import secrets
-from apikeys.models import ApiKey, RotationPlan
+from apikeys.models import ApiKey, RotationPlan, Sunset
 from apikeys.operations import key_ends, word_of_changes
 from apikeys.operations.api_keys import IssuedKey, settle
 from apikeys.operations.attempts import RefusedError, current_key, lock, outermost, refusal_is_entry
@@ -46,7 +46,7 @@ class NoPlanError(RefusedError):
 
 
 class BadTimeError(RefusedError):
-    """The time has passed, or is too far ahead."""
+    """The time has passed, is too far ahead, or comes after the end of API keys."""
 
 
 def plan_rotation(
@@ -57,7 +57,7 @@ def plan_rotation(
     :param generation: the one that `by` saw; None: whichever is active.
     :raises KeyNotCurrentError: if that generation is not the active one any more.
     :raises PlanExistsError: if a rotation is planned already.
-    :raises BadTimeError: if the time is not ahead, or more than 30 days.
+    :raises BadTimeError: if the time is not ahead, more than 30 days, or after an announced end of the key.
     :raises MayNotError: if `by` may not any more.
     """
     with refusal_is_entry(Action.ROTATION_PLANNED, of=account, by=by, at=now), outermost():
@@ -66,6 +66,7 @@ def plan_rotation(
         _require_none(account)
         if not now < planned_for <= now + MOST_AHEAD:
             raise BadTimeError(_("Choose a time that lies ahead, within 30 days."))
+        _require_before_its_end(account, planned_for)
         plan = RotationPlan(account=account, replaces=key, planned_for=planned_for, planned_at=now, planned_by=by)
         plan.prepare(secrets.generate(secrets.Kind.API_KEY))
         plan.save(force_insert=True)
@@ -240,6 +241,14 @@ def _open(account: Account, plan_id: UUID | None = None) -> RotationPlan:
     if plan is None or plan_id not in {None, plan.id}:
         raise NoPlanError(_("This plan is over: it has run, or was called off."))
     return plan
+
+
+def _require_before_its_end(account: Account, planned_for: datetime) -> None:
+    sunset = Sunset.objects.that_ends_the_key_of(account)
+    end = sunset.authentication_ends_at if sunset is not None else None
+    if end is not None and planned_for >= end:
+        when = formats.date_format(timezone.localtime(end), "LONG_DATETIME_FORMAT")
+        raise BadTimeError(_("API keys are refused from %(when)s on. Choose a time before that.") % {"when": when})
 
 
 def _require_none(account: Account) -> None:

@@ -21,7 +21,7 @@ class Command(OperatorCommand):
         super().add_arguments(remove)
 
     def handle(self, *, email: str, json: bool, **_options: Any) -> None:
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.with_address(email).first()
         if user is None:
             raise CommandError("Nobody signs in with this address.")
         removed = operations.remove_second_factors(user=user, by=SHELL, now=timezone.now())

@@ -23,7 +23,7 @@ class Command(OperatorCommand):
         super().add_arguments(disconnect)
 
     def handle(self, *, email: str, json: bool, **_options: Any) -> None:
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.with_address(email).first()
         if user is None:
             raise CommandError("Nobody signs in with this address.")
         if not single_sign_on.unlink(user=user, by=SHELL, now=timezone.now()):
