@@ -61,11 +61,13 @@ def test_opening_the_link_changes_nothing_and_sending_the_form_confirms(key: Api
     name(admin_of(key))
     opened = link()
 
+    said = Client().get(opened).content.decode()
     shown = [Client().generic(method, opened).status_code for method in ("GET", "HEAD") * 25]
     before = role_mailboxes.confirmed(key.account)
     answer = Client().post(opened)
 
     assert (set(shown), before) == ({200}, None)
+    assert "for 180 days, when a rotation is planned, and when API keys are to end" in said
     assert (answer.status_code, role_mailboxes.confirmed(key.account)) == (200, TEAM)
     entries = AuditEntry.objects.filter(account_id=key.account_id, action__startswith="account.mailbox")
     assert [(entry.action, entry.actor_kind, entry.target_name) for entry in entries.order_by("id")] == [
