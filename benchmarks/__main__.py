@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import calls, gate, reminders, routes
+from benchmarks import calls, gate, keys, reminders, routes
 
-BENCHMARKS = {"gate": gate.main, "calls": calls.main, "reminders": reminders.main, "routes": routes.main}
+BENCHMARKS = {
+    "gate": gate.main,
+    "keys": keys.main,
+    "calls": calls.main,
+    "reminders": reminders.main,
+    "routes": routes.main,
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -200,6 +200,16 @@ def test_seed_keys_makes_no_less_than_one(count: str, tmp_path: Path) -> None:
     assert not (tmp_path / "keys").exists()
 
 
+def test_seed_keys_gives_each_account_a_number_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    AccountFactory.create(number=7)
+    numbers = iter([7, 8, 8, 9, 10])
+    monkeypatch.setattr(Account, "new_number", lambda: next(numbers))
+
+    run("seed_keys", "3", "--file", str(tmp_path / "secrets"))
+
+    assert sorted(Account.objects.values_list("number", flat=True)) == [7, 8, 9, 10]
+
+
 def test_seed_keys_makes_accounts_whose_secrets_open(tmp_path: Path) -> None:
     file = tmp_path / "keys"
 

@@ -44,12 +44,21 @@ def _seed_batch(count: int, *, by: By, now: datetime) -> list[str]:
 def _accounts(series: str, count: int, *, now: datetime) -> list[Account]:
     return [
         Account(
-            number=Account.new_number(),
+            number=number,
             name=f"Measurement {series} {n}",
             slug=f"measurement-{series}-{n}",
             burst_limit=UNLIMITED,
             daily_limit=UNLIMITED,
             created_at=now,
         )
-        for n in range(count)
+        for n, number in enumerate(_new_numbers(count))
     ]
+
+
+def _new_numbers(count: int) -> set[int]:
+    """Among so many accounts two random numbers are often the same."""
+    numbers: set[int] = set()
+    while len(numbers) < count:
+        more = {Account.new_number() for _ in range(count - len(numbers))}
+        numbers |= more - set(Account.objects.filter(number__in=more).values_list("number", flat=True))
+    return numbers
