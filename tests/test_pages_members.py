@@ -200,12 +200,14 @@ def test_withdrawing_and_sending_again_from_the_list() -> None:
 
 
 def test_opening_the_link_changes_nothing(client: Client) -> None:
-    invitation = InvitationFactory.create()
+    inviter = SuperAdminFactory.create()
+    invitation = InvitationFactory.create(account=inviter.account, invited_by=inviter)
 
     answer = client.get(link(invitation))
 
     invitation.refresh_from_db()
     assert answer.status_code == 200
+    assert f"({inviter.user.email}) has invited" in answer.content.decode()  # anybody may choose any name
     assert invitation.accepted_at is None
     assert not User.objects.filter(email=invitation.email).exists()
 
