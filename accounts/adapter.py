@@ -7,6 +7,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
+from allauth.account.utils import has_verified_email
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from allauth.core.internal import ratelimit
@@ -46,6 +47,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def login(self, request: HttpRequest, user: User) -> None:
+        """The last step, which may come minutes after the password: begin anew if an operator was faster."""
+        if not has_verified_email(user, user.email):
+            raise ImmediateHttpResponse(redirect("account_login"))
         super().login(request, user)
         through: dict[str, Any] = {}
         if guards.came_through_provider(request):

@@ -20,6 +20,7 @@ from auditlog.actions import Action
 from auditlog.models import AuditEntry
 from tests.factories import NOW, PASSWORD, MemberFactory, SuperAdminFactory, UserFactory
 from tests.operator_pages import operator_at_the_pages, page
+from tests.second_factors import add_app, code
 from tests.visitors import path, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +151,17 @@ def test_open_sessions_end(ada: Member) -> None:
     where = path("accounts:members", ada.account)
     assert [window.get(where).status_code for window in windows] == [302, 302]
     assert not Session.objects.exists()
+
+
+def test_a_sign_in_that_waits_for_the_second_factor_ends(ada: Member) -> None:
+    secret, client = add_app(ada.user), Client()
+    client.post("/auth/login/", {"login": OLD, "password": PASSWORD})
+    _assign(ada.user)
+
+    answer = client.post("/auth/second-factor/authenticate/", {"code": code(secret)})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/auth/login/")
+    assert "_auth_user_id" not in client.session
 
 
 @pytest.mark.parametrize("taken", [OLD, "grace@acme.example", "Grace@ACME.example"])
