@@ -20,6 +20,7 @@ from apikeys.gate.sharing.bursts import (
     CounterEmptyError,
     CounterGoneError,
     EndedError,
+    Wanted,
 )
 from apikeys.gate.sharing.days import DayAsk
 from apikeys.gate.sharing.process import Sharing
@@ -63,8 +64,17 @@ def new_process(counter: Counter, **held: int) -> UUID:
     return process
 
 
-def burst(keep: int, want: int, *, key: str = "account:1", limit: int = LIMIT, urgent: bool = True) -> BurstAsk:
-    return BurstAsk(key, limit, keep, want, is_urgent=urgent)
+def burst(
+    keep: int,
+    want: int,
+    *,
+    key: str = "account:1",
+    limit: int = LIMIT,
+    urgent: bool = True,
+    number: int = 0,
+    answers: int = 0,
+) -> BurstAsk:
+    return BurstAsk(key, limit, keep, want, is_urgent=urgent, number=number, answers=answers)
 
 
 def settled(counter: Counter, process: UUID) -> None:
@@ -97,7 +107,7 @@ def test_what_one_gives_back_another_gets_once_it_has_said_that_it_wants_it(coun
     ahead = counter.exchange(one, [burst(4, 6, urgent=False)])[0]  # a call waits elsewhere: that comes first
     got = counter.exchange(other, [burst(0, 10)])[0]
 
-    assert wanted == [["account:1"], []]
+    assert wanted == [[Wanted("account:1", 1)], []]
     assert (ahead.allotted, got.allotted) == (4, 6)
     assert counter.wanted(one) == []
 
@@ -109,6 +119,26 @@ def test_a_question_that_is_asked_again_because_nobody_heard_the_answer_changes_
     answers = [counter.exchange(one, [burst(0, 4), burst(0, 2, key="account:2")]) for _ in range(2)]
 
     assert [[each.allotted for each in answer] for answer in answers] == [[4, 2], [4, 2]]
+
+
+def test_nobody_waits_for_who_has_said_that_nothing_is_left(counter: Counter) -> None:
+    one, other, third = (new_process(counter) for _ in range(3))
+    settled(counter, one)
+    counter.exchange(one, [burst(0, 6)])
+    counter.exchange(other, [burst(0, 4)])
+
+    asked = counter.exchange(third, [burst(0, 10)])[0]
+    counter.exchange(one, [burst(6, 0, answers=asked.number)])
+    again = counter.exchange(third, [burst(0, 10, number=asked.number)])[0]
+    counter.exchange(other, [burst(4, 6)])  # it has none left either
+    last = counter.exchange(third, [burst(0, 10, number=asked.number)])[0]
+    new = counter.exchange(third, [burst(0, 10)])[0]
+
+    assert set(asked.others) == {one, other}
+    assert list(again.others) == [other]
+    assert list(last.others) == []
+    assert new.number > asked.number
+    assert set(new.others) == {one, other}
 
 
 def test_two_questions_about_one_limit_are_answered_one_after_the_other(counter: Counter) -> None:
@@ -173,9 +203,10 @@ def test_both_counters_answer_the_same(server: RedisServer, steps: list[tuple[in
     held = [0, 0, 0]
     for who, keep, want, urgent in steps:
         asked = [burst(min(keep, held[who]), want, urgent=urgent)]
-        answers = [counter.exchange(processes[who], asked)[0].allotted for counter in (table, in_redis)]
-        held[who] = answers[0]
-        assert answers[0] == answers[1]
+        answers = [counter.exchange(processes[who], asked)[0] for counter in (table, in_redis)]
+        held[who] = answers[0].allotted
+        assert answers[0][::2] == answers[1][::2]
+        assert set(answers[0].others) == set(answers[1].others)
         assert sum(held) <= LIMIT
         assert [table.wanted(one) for one in processes] == [in_redis.wanted(one) for one in processes]
     in_redis.close()

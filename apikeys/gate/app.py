@@ -33,6 +33,7 @@ from apikeys.gate.turns import Turns
 from auditlog.call_process import ProcessStorage
 from auditlog.call_storage import Storage
 from auditlog.calls import NOBODY, CallWriter
+from auditlog.connections import PATIENCE_SECONDS
 
 __all__ = ["Gate", "GateProtocol", "lifespan"]
 
@@ -192,7 +193,7 @@ class Gate:
             if answer is not None:
                 later(answer)
 
-        timeout = self.loop.call_later(LEASE_SECONDS, partial(conclude, waited_long=True))
+        timeout = self.loop.call_later(PATIENCE_SECONDS, partial(conclude, waited_long=True))
         self.sharing.wait(kept.window, conclude)
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:

@@ -41,6 +41,7 @@ class BurstTotal(models.Model):
     key = models.CharField(max_length=64, primary_key=True)  # whose limit: account:17
     allotted = models.BigIntegerField(default=0)
     wanted = models.BooleanField(default=False)  # somebody who has none left asks the others for some
+    wants = models.PositiveBigIntegerField(default=0)  # how often that began
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["key"], name="bursttotal_wanted", condition=Q(wanted=True))]
@@ -55,6 +56,7 @@ class BurstShare(models.Model):
     process_id = models.UUIDField()
     key = models.CharField(max_length=64, db_index=True)
     allotted = models.BigIntegerField()
+    answered = models.PositiveBigIntegerField(default=0)  # the newest want to which it said that it has nothing left
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["process_id", "key"], name="burstshare_once")]

@@ -142,7 +142,7 @@ def test_after_a_rotation_has_returned_no_gate_accepts_the_old_key_and_each_acce
     assert len(seen) >= CALLS
     assert accepted_after_the_end(histories, seen) == []
     assert refused_while_current(histories, seen) == []
-    assert {call.status for call in seen} == {204, 401}
+    assert {204, 401} <= {call.status for call in seen} <= {204, 401, 503}  # 503: neither; the store was too busy
 
 
 def test_without_the_wait_old_keys_are_accepted_so_this_would_be_noticed() -> None:

@@ -14,8 +14,10 @@ shared counter keeps who holds what, and hands out what nobody holds, so that th
 What was used comes back to who used it, ten seconds later: a steady load needs no counter at all, whatever its speed. A
 process that is the only one to be called for an account holds all of it, and its headers are exact. Where another
 needs some, it says so at the counter (*wanted*); holders look ten times a second, and part with half of what they have
-not used (`Window.give`). Near the limit the halves are single calls. A call that finds nothing left waits for that up
-to 0.3 s before it is refused. No clock is compared with another's; a window's ten seconds are up to 10.1.
+not used (`Window.give`), or say that they have nothing left. Near the limit the halves are single calls. A call that
+finds nothing left is refused when all who hold something have said so; where somebody has not within 0.8 s it gets
+503, since nobody knows that the limit is reached. No clock is compared with another's; a window's ten seconds are up
+to 10.1.
 
 **The day.** What is used today does not come back, so calls of the day are lent: a process holds a lease of some, and
 the store keeps how many were lent of each account's day (`days`), never more than the limit. A lease is at most a

@@ -16,7 +16,7 @@ from django.db.utils import Error as StoreError
 
 from accounts.revisions import LEASE_SECONDS
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import LEASE_BURSTS, TICKS_PER_SECOND
+from apikeys.gate.limits import TICKS_PER_SECOND
 from apikeys.gate.sharing import days, members
 from apikeys.gate.sharing.bursts import Counter, CounterEmptyError, CounterGoneError, EndedError
 from apikeys.gate.sharing.redis_counter import RedisCounter
@@ -27,12 +27,13 @@ from auditlog.connections import take_private_connection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from apikeys.gate.sharing.bursts import Wanted
     from apikeys.gate.sharing.process import Question, Sharing
 
 IDLE_SECONDS = 0.25
 POLL_SECONDS = 0.1  # how often it is looked whether others want something
 RETRY_SECONDS = 0.05  # the same while a call waits
-PATIENCE_SECONDS = 0.3  # how long a call waits for what others may give
+PATIENCE_SECONDS = 0.8  # how long a call waits for others who have not said that they have nothing left
 TOGETHER = 500  # questions in one transaction
 DAYS_SECONDS = 0.5  # how often wants of the day's calls are looked at
 LOOK_SECONDS = 0.3
@@ -182,6 +183,8 @@ class Asker:
     # --- Questions ----------------------------------------------------------------------------------------------------
     def _ask(self, questions: list[Question]) -> None:
         tick = int(boot_seconds() * TICKS_PER_SECOND)
+        for one in questions:
+            one.prepare()
         self._with_counter(lambda counter: self._ask_counter(counter, questions))
         asked = [one for one in questions if one.day.want or one.day.back or one.burst.keep < one.burst.limit]
         if not asked:
@@ -192,58 +195,52 @@ class Asker:
             one.day = one.day._replace(back=0, want=0 if one.calls else one.day.want)
 
     def _ask_counter(self, counter: Counter, questions: list[Question]) -> None:
-        asked = [one for one in questions if one.burst.want or one.burst.keep != one.window.told]
+        asked = [one for one in questions if one.burst.want or one.burst.answers or one.burst.keep != one.window.told]
         if self._sharing.windows.mode.equal_shares or not asked:
             return
         for one, granted in zip(asked, counter.exchange(self._sharing.id, [q.burst for q in asked]), strict=True):
-            one.allotted, one.others = granted
+            one.is_complete = counter.is_complete
+            one.allotted, one.heard_at = granted.allotted, one.heard_at or boot_seconds()
+            one.others = [other for other in granted.others if other not in self._undertaker.ended]
+            one.burst = one.burst._replace(number=granted.number)
         self._undertaker.suspect({other for one in asked if one.lacks_burst for other in one.others})
 
     def _resolve(self) -> None:
         """Answer those questions that have an answer, or have waited long enough for one."""
         done: list[Question] = []
         waiting: list[Question] = []
-        now = boot_seconds()
         for one in self._pending:
-            one.judged = lacks_burst, lacks_day = one.lacks_burst, one.lacks_day  # a call may begin to wait any moment
-            may_yet_get = self._may_yet_get(one, lacks_burst=lacks_burst, lacks_day=lacks_day)
-            (waiting if may_yet_get and now - one.since < PATIENCE_SECONDS else done).append(one)
-        for one in waiting:
-            keep = one.burst.keep if one.allotted is None else one.allotted
-            one.burst = one.burst._replace(keep=keep, want=one.burst.limit - keep, is_urgent=one.lacks_burst)
-            if one.lacks_day and not one.calls:
-                want = one.day.want or one.burst.limit * LEASE_BURSTS
-                one.day = one.day._replace(want=want, is_urgent=True)
+            patient = boot_seconds() - (one.heard_at or one.since) < PATIENCE_SECONDS
+            (waiting if patient and self._may_yet_get(one) else done).append(one)
         self._pending = waiting
         if done:
             self._sharing.hand_over(lambda: self._sharing.answered(done))
 
-    def _may_yet_get(self, one: Question, *, lacks_burst: bool, lacks_day: bool) -> bool:
-        lacks_burst = lacks_burst and (one.allotted is None or one.allotted <= one.held)
-        may_get_burst = one.allotted is None or bool(one.others) or not (self._counter and self._counter.is_complete)
-        lacks_day = lacks_day and not one.calls
-        may_get_day = one.lent is None or not self._undertaker.is_alone
-        return (lacks_burst and may_get_burst) or (lacks_day and may_get_day)
+    def _may_yet_get(self, one: Question) -> bool:
+        lacks_burst, lacks_day = one.judged
+        if lacks_burst and not one.has_more and one.is_waited_for:
+            return True
+        return lacks_day and not one.calls and (one.lent is None or not self._undertaker.is_alone)
 
     # --- Others -------------------------------------------------------------------------------------------------------
     def _keep_in_touch(self) -> None:
         """Give what others want, find out who has died, and come back to the counter after it was gone."""
-        keys = self._with_counter(self._wanted) or []
+        wants = self._with_counter(self._wanted) or []
         wanted_days: list[tuple[int, str]] = []
         if boot_seconds() - self._days_at > DAYS_SECONDS:
             self._days_at = boot_seconds()
             wanted_days = days.wanted()
-        if keys or wanted_days:
-            self._sharing.hand_over(lambda: self._sharing.give(keys, wanted_days))
+        if wants or wanted_days:
+            self._sharing.hand_over(lambda: self._sharing.give(wants, wanted_days))
 
-    def _wanted(self, counter: Counter) -> list[str]:
+    def _wanted(self, counter: Counter) -> list[Wanted]:
         self._undertaker.tidy(self._sharing.id, counter)
         if self._sharing.windows.mode.equal_shares:
             self._come_back(counter)
             return []
-        keys = counter.wanted(self._sharing.id)
+        wants = counter.wanted(self._sharing.id)
         self._see_to_completeness(counter)
-        return keys
+        return wants
 
     def _open(self) -> Counter | None:
         if self._counter is not None:

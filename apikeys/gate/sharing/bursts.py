@@ -22,11 +22,21 @@ class BurstAsk(NamedTuple):
     keep: int  # what I hold is lowered to that
     want: int
     is_urgent: bool  # a call waits for it: ask the others if there is none
+    number: int = 0  # of the others' being asked, once they are
+    answers: int = 0  # the number of a want to which I say that I have nothing left
 
 
 class BurstGranted(NamedTuple):
     allotted: int  # what I hold now
-    others: Sequence[UUID]  # where there is none to have: who holds it
+    others: Sequence[UUID] = ()  # where there is none to have: who holds some and has not said that it is all used
+    number: int = 0  # under which these were asked
+
+
+class Wanted(NamedTuple):
+    """A limit that I hold some of and others have run out of."""
+
+    key: str
+    number: int
 
 
 class CounterGoneError(Exception):
@@ -52,8 +62,8 @@ class Counter(Protocol):
         :raises CounterGoneError, CounterEmptyError, EndedError: as they say.
         """
 
-    def wanted(self, process: UUID) -> list[str]:
-        """Limits that this one holds something of and others have run out of; raises like `exchange`."""
+    def wanted(self, process: UUID) -> list[Wanted]:
+        """What others want, and this one has not said that it has none left of; raises like `exchange`."""
 
     def check_in(self, process: UUID, held: Mapping[str, int]) -> None:
         """Say what I hold, to a counter that does not know."""

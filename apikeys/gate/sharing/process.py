@@ -23,6 +23,7 @@ from apikeys.gate.sharing.days import DayAsk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from apikeys.gate.sharing.bursts import Wanted
     from apikeys.gate.sharing.members import Terms
 
 BARRED_TODAY_TICKS = TICKS_PER_SECOND // 2  # after the day's calls have run out, others are asked so often
@@ -46,12 +47,33 @@ class Question:
     held: int  # of the burst limit, when it was asked
     lacks_burst: bool  # a call waits, for want of this
     lacks_day: bool
-    judged: tuple[bool, bool] = (False, False)  # what it was found to lack when it was answered
+    judged: tuple[bool, bool] = (False, False)  # what of this it was asked for: a call may begin to wait any moment
+    heard_at: float = 0.0  # boot seconds of the counter's first answer
     at_tick: int = 0  # before it was asked
     allotted: int | None = None  # what the counter says; None: not heard
+    is_complete: bool = True  # the counter knew what everybody holds
     others: Sequence[UUID] = ()  # who holds what it lacks
     calls: int = 0  # of the day, received
     lent: int | None = None  # of the day, to all; None: not heard
+
+    def prepare(self) -> None:
+        """Before it is asked, and asked again: want what calls wait for by now."""
+        self.judged = lacks_burst, lacks_day = self.lacks_burst, self.lacks_day
+        keep = self.burst.keep if self.allotted is None else self.allotted
+        if lacks_burst:
+            self.burst = self.burst._replace(keep=keep, want=max(self.burst.limit - keep, 0), is_urgent=True)
+        if lacks_day and not self.calls:
+            want = self.day.want or self.burst.limit * LEASE_BURSTS
+            self.day = self.day._replace(want=want, is_urgent=True)
+
+    @property
+    def has_more(self) -> bool:
+        return self.allotted is not None and self.allotted > self.held
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the counter has not answered, or somebody who holds what is lacking."""
+        return self.allotted is None or bool(self.others) or not self.is_complete
 
 
 class Sharing:
@@ -69,8 +91,11 @@ class Sharing:
         self._waiters: dict[Window, list[Waiter]] = {}
         self.epoch = 0  # of the terms that are followed
 
-    def ask(self, window: Window, *, wants: bool = True) -> None:
-        """Have the counter and the store told what the window gives back, and asked for what it may need."""
+    def ask(self, window: Window, *, wants: bool = True, answers: int = 0) -> None:
+        """Have the counter and the store told what the window gives back, and asked for what it may need.
+
+        :param answers: the number of a want to which it says that nothing is left.
+        """
         if window.is_asked_for:
             return
         window.is_asked_for = True
@@ -83,7 +108,7 @@ class Sharing:
             self.windows.mode.life,
             window.plan,
             boot_seconds(),
-            BurstAsk(_key(window), window.burst, window.allotted, part, is_urgent=is_urgent),
+            BurstAsk(_key(window), window.burst, window.allotted, part, is_urgent=is_urgent, answers=answers),
             DayAsk(
                 window.account_id,
                 window.day,
@@ -132,8 +157,8 @@ class Sharing:
             if question.lent is not None:
                 window.know_beyond(question.lent, question.at_tick)
         lacked_burst, lacked_day = question.judged
-        asked_in_vain = lacked_burst and question.allotted is None and not window.mode.equal_shares
-        window.is_unheard = asked_in_vain or (lacked_day and question.lent is None)
+        in_vain = lacked_burst and not question.has_more and question.is_waited_for and not window.mode.equal_shares
+        window.is_unheard = in_vain or (lacked_day and question.lent is None)
         if question.plan != window.plan:
             window.begin_plan()
             return
@@ -142,13 +167,14 @@ class Sharing:
         if lacked_day and window.left_today <= 0 and question.day.day == window.day:
             window.low_today, window.barred_today = 0, tick + BARRED_TODAY_TICKS
 
-    def give(self, keys: Iterable[str], days: Iterable[tuple[int, str]]) -> None:
-        """Part with some of what others have run out of."""
+    def give(self, wants: Iterable[Wanted], days: Iterable[tuple[int, str]]) -> None:
+        """Part with some of what others have run out of, and say so where nothing is left."""
         tick = _now_tick()
-        for key in keys:
+        for key, number in wants:
             window = self.windows.get(_account(key))
-            if window is not None and not window.is_asked_for and window.give(tick):
-                self.ask(window, wants=False)
+            if window is not None and not window.is_asked_for:
+                window.give(tick)
+                self.ask(window, wants=False, answers=0 if window.left > 0 else number)
         for account_id, day in days:
             window = self.windows.get(account_id)
             if window is not None and window.day == day and not window.is_asked_for and window.give_today():

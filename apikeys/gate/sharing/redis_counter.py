@@ -10,12 +10,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from apikeys.gate.sharing import members
-from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, CounterEmptyError, CounterGoneError
+from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, CounterEmptyError, CounterGoneError, Wanted
 from apikeys.gate.sharing.members import Terms
 
 TIMEOUT_SECONDS = 0.5
 _SCRIPT = Path(__file__).with_name("counter.lua").read_text()
-_NAMES = ("state", "checked-in", "ready", "totals", "wanted", "held:")
+_NAMES = ("state", "checked-in", "ready", "totals", "wanted", "wants", "held:", "answered:")
 
 
 class RedisCounter:
@@ -35,12 +35,14 @@ class RedisCounter:
         self.is_complete = False
 
     def exchange(self, process: UUID, asks: Sequence[BurstAsk]) -> list[BurstGranted]:
-        asked = [value for ask in asks for value in (ask.key, ask.limit, ask.keep, ask.want, int(ask.is_urgent))]
+        asked = [int(value) if isinstance(value, bool) else value for ask in asks for value in ask]
         answers = self._counted("exchange", process, asked)
-        return [BurstGranted(int(allotted), [UUID(hex=other) for other in others]) for allotted, others in answers]
+        return [
+            BurstGranted(allotted, [UUID(hex=one) for one in others], number) for allotted, others, number in answers
+        ]
 
-    def wanted(self, process: UUID) -> list[str]:
-        return list(self._counted("wanted", process, []))
+    def wanted(self, process: UUID) -> list[Wanted]:
+        return [Wanted(key, number) for key, number in self._counted("wanted", process, [])]
 
     def check_in(self, process: UUID, held: Mapping[str, int]) -> None:
         self._ask("check in", process, [value for pair in held.items() for value in pair])

@@ -1,12 +1,13 @@
 """The shared counter of burst limits as a table of the store."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F
 
-from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, EndedError
+from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, EndedError, Wanted
 from apikeys.models import BurstShare, BurstTotal, CountingProcess
 
 
@@ -21,22 +22,26 @@ class TableCounter:
         keys = sorted({ask.key for ask in asks})
         BurstTotal.objects.bulk_create([BurstTotal(key=key) for key in keys], ignore_conflicts=True)
         totals = {row.key: row for row in BurstTotal.objects.select_for_update().filter(key__in=keys).order_by("key")}
-        mine = dict(BurstShare.objects.filter(process_id=process, key__in=keys).values_list("key", "allotted"))
-        before = {key: (total.allotted, total.wanted) for key, total in totals.items()}
-        held, allotted = mine.copy(), []
+        rows = BurstShare.objects.filter(process_id=process, key__in=keys)
+        before = {row.key: Share(row.allotted, row.answered) for row in rows}
+        totals_before = {key: (row.allotted, row.wanted, row.wants) for key, row in totals.items()}
+        held, granted = before.copy(), []
         for ask in asks:
-            held[ask.key] = _trade(totals[ask.key], held.get(ask.key, 0), ask)
-            allotted.append(held[ask.key])
-        changed = [total for key, total in totals.items() if (total.allotted, total.wanted) != before[key]]
-        BurstTotal.objects.bulk_update(changed, ["allotted", "wanted"])
-        _keep(process, mine, held)
-        others = _others(process, [key for key in keys if totals[key].wanted])
-        return [BurstGranted(one, others.get(ask.key, [])) for one, ask in zip(allotted, asks, strict=True)]
+            held[ask.key], number = _trade(totals[ask.key], held.get(ask.key, NOTHING), ask)
+            granted.append(BurstGranted(held[ask.key].allotted, number=number))
+        changed = [row for key, row in totals.items() if (row.allotted, row.wanted, row.wants) != totals_before[key]]
+        BurstTotal.objects.bulk_update(changed, ["allotted", "wanted", "wants"])
+        _keep(process, before, held)
+        others = _others(process, [ask.key for ask, one in zip(asks, granted, strict=True) if one.number])
+        return [
+            one._replace(others=[other for other, answered in others.get(ask.key, ()) if answered < one.number])
+            for ask, one in zip(asks, granted, strict=True)
+        ]
 
-    def wanted(self, process: UUID) -> list[str]:
+    def wanted(self, process: UUID) -> list[Wanted]:
         with connection.cursor() as cursor:
             cursor.execute(_WANTED, [process if connection.vendor == "postgresql" else process.hex])
-            return [key for (key,) in cursor.fetchall()]
+            return [Wanted(*row) for row in cursor.fetchall()]
 
     def check_in(self, process: UUID, held: Mapping[str, int]) -> None:
         """There is nothing that this counter could have forgotten."""
@@ -56,9 +61,16 @@ class TableCounter:
         connection.close()
 
 
+class Share(NamedTuple):
+    allotted: int
+    answered: int  # the newest want to which it was said that nothing is left
+
+
+NOTHING = Share(0, 0)
+
 _WANTED = """
-    SELECT s.key FROM apikeys_bursttotal t JOIN apikeys_burstshare s ON s.key = t.key
-    WHERE t.wanted AND s.process_id = %s
+    SELECT s.key, t.wants FROM apikeys_bursttotal t JOIN apikeys_burstshare s ON s.key = t.key
+    WHERE t.wanted AND s.process_id = %s AND s.answered < t.wants
 """
 
 
@@ -69,35 +81,46 @@ def _hold_life(process: UUID) -> None:
         raise EndedError
 
 
-def _trade(total: BurstTotal, held: int, ask: BurstAsk) -> int:
-    """Change the limit's total by what the process gives back and gets; what it holds then."""
-    kept = min(held, ask.keep)
-    free = ask.limit - (total.allotted - held + kept)
+def _trade(total: BurstTotal, held: Share, ask: BurstAsk) -> tuple[Share, int]:
+    """Change the limit's total by what the process gives back and gets; what it holds then, and what it wants."""
+    kept = min(held.allotted, ask.keep)
+    free = ask.limit - (total.allotted - held.allotted + kept)
     gets = max(min(ask.want, free), 0) if ask.is_urgent or not total.wanted else 0
-    total.allotted += kept + gets - held
+    total.allotted += kept + gets - held.allotted
+    number, answered = 0, max(held.answered, ask.answers)
     if gets:
         total.wanted = False
     elif ask.want and ask.is_urgent:
         total.wanted = True
-    return kept + gets
+        if not ask.number:
+            total.wants += 1
+        number = ask.number or total.wants
+        answered = total.wants  # who has none cannot give any
+    return Share(kept + gets, answered), number
 
 
-def _others(process: UUID, keys: Sequence[str]) -> dict[str, list[UUID]]:
-    """Who else holds something of these."""
-    found: dict[str, list[UUID]] = {}
+def _others(process: UUID, keys: Sequence[str]) -> dict[str, list[tuple[UUID, int]]]:
+    """Who else holds something of these, and up to which want they said that they have nothing left."""
+    found: dict[str, list[tuple[UUID, int]]] = {}
     if keys:
-        for key, other in BurstShare.objects.filter(key__in=keys).values_list("key", "process_id"):
-            if other != process:
-                found.setdefault(key, []).append(other)
+        rows = BurstShare.objects.filter(key__in=keys).exclude(process_id=process)
+        for key, other, answered in rows.values_list("key", "process_id", "answered"):
+            found.setdefault(key, []).append((other, answered))
     return found
 
 
-def _keep(process: UUID, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-    changed = {key: allotted for key, allotted in after.items() if allotted != before.get(key, 0)}
-    BurstShare.objects.filter(process_id=process, key__in=[key for key, one in changed.items() if not one]).delete()
+def _keep(process: UUID, before: Mapping[str, Share], after: Mapping[str, Share]) -> None:
+    changed = {key: share for key, share in after.items() if share != before.get(key, NOTHING)}
+    BurstShare.objects.filter(
+        process_id=process, key__in=[k for k, one in changed.items() if not one.allotted]
+    ).delete()
     BurstShare.objects.bulk_create(
-        [BurstShare(process_id=process, key=key, allotted=allotted) for key, allotted in changed.items() if allotted],
+        [
+            BurstShare(process_id=process, key=key, allotted=share.allotted, answered=share.answered)
+            for key, share in changed.items()
+            if share.allotted
+        ],
         update_conflicts=True,
         unique_fields=["process_id", "key"],
-        update_fields=["allotted"],
+        update_fields=["allotted", "answered"],
     )

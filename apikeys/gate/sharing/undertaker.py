@@ -22,6 +22,7 @@ class Undertaker:
     def __init__(self) -> None:
         self.is_alone = False  # nobody else counts, or has lately
         self.living = 1
+        self.ended: set[UUID] = set()  # what they hold is spent: nobody waits for them
         self._suspected: dict[UUID, float] = {}  # by this process, when
         self._seen: dict[tuple[UUID, int], float] = {}  # a suspicion by its number, or an end; since when
         self._tidied_at = 0.0
@@ -48,7 +49,8 @@ class Undertaker:
         self._tidied_at = now
         everybody = members.everybody()
         self.is_alone = set(everybody) <= {process}
-        self.living = sum(not row.has_ended for row in everybody.values())
+        self.ended = {one for one, row in everybody.items() if row.has_ended}
+        self.living = len(everybody) - len(self.ended)
         states = {
             (one, END if row.has_ended else row.suspicions)
             for one, row in everybody.items()
