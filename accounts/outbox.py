@@ -11,10 +11,13 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q
 from django.utils import translation
 
-from accounts import letters, mail_choices, readers
+from accounts import letters, mail_choices, mail_kinds, readers
 from accounts.models import OutgoingMail, User
+
+MAILBOX = "mailbox"  # in the place of a person's id, in what a mail is about: it goes to the account's role mailbox
 
 Composer = Callable[[OutgoingMail, datetime], letters.Letter | None]
 
@@ -67,6 +70,20 @@ def add_all(owed: Iterable[Owed], *, now: datetime, due_at: datetime) -> None:
     for mail in may_wait:
         mail.due_at = mornings.get((mail.kind, mail.to), due_at)
     OutgoingMail.objects.bulk_create(mails, ignore_conflicts=True)
+
+
+def follow(*, before: str, after: str, now: datetime) -> None:
+    """Send to a person's new address what is owed to their old one, as far as it may wait: they may read that no more.
+
+    Mails about security stay, so that giving oneself another address keeps no word of what was done from the old one;
+    so do a role mailbox's, and what somebody is sending at this moment. What was in a digest goes on by itself.
+    """
+    waiting = [kind for kind in mail_kinds.KINDS if mail_kinds.may_wait(kind)]
+    theirs = OutgoingMail.objects.owed().filter(to=before, kind__in=waiting).exclude(about__endswith=f":{MAILBOX}")
+    had_before = OutgoingMail.objects.filter(kind=OuterRef("kind"), about=OuterRef("about"), to=after)
+    in_hand = Q(claimed_until__gt=now) | Q(digest__claimed_until__gt=now)
+    moved = theirs.exclude(Exists(had_before)).exclude(in_hand).values_list("pk", flat=True)
+    OutgoingMail.objects.filter(pk__in=list(moved)).update(to=after, digest=None, letter=None, attempts=0)
 
 
 def compose(mail: OutgoingMail, *, now: datetime) -> letters.Letter | None:

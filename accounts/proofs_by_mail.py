@@ -150,6 +150,7 @@ def _replace(person: User, email: str, *, now: datetime, by: By | None = None, r
     # First, so that its mail goes to the old address.
     note(Action.ADDRESS_CHANGED, user=person, by=by, now=now, reason=reason, before=person.email, after=email)
     bounces.forget(email=person.email, now=now)
+    outbox.follow(before=person.email, after=email, now=now)
     person.email = email
     person.save(update_fields=["email"])
     EmailAddress.objects.filter(user=person).delete()

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from accounts import mail_previews
+from accounts import mail_previews, outbox
 from accounts.actors import SHELL
 from accounts.mail_previews import Mails, Scene
 from accounts.models import AccountGroup, GroupedAccount, RoleMailbox
@@ -32,7 +32,7 @@ def _rotation_due(scene: Scene) -> Mails:
     return {
         "super-admin": scene.mail(reminders.MAIL, about=f"{event}:{scene.ada.user_id}"),
         "made-the-key": scene.mail(reminders.MAIL, about=f"{event}:{scene.jun.user_id}", to=scene.jun.user.email),
-        "role-mailbox": scene.mail(reminders.MAIL, about=f"{event}:{reminders.MAILBOX}", to=mailbox),
+        "role-mailbox": scene.mail(reminders.MAIL, about=f"{event}:{outbox.MAILBOX}", to=mailbox),
     }
 
 

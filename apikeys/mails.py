@@ -46,7 +46,7 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     if key is None or reminders.turn(key, now=now) != turn:
         return None
     account = key.account
-    reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)
+    reader = _mailbox(mail, account) if whom == outbox.MAILBOX else _member(int(whom), account)
     if reader is None:
         return None
     days = key.age(now=now).days
@@ -169,7 +169,7 @@ def key_ends(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
         return None
     if word_of_sunset.due(counts, now=now) != int(days):
         return None
-    reader = _mailbox(mail, account) if whom == reminders.MAILBOX else _member(int(whom), account)
+    reader = _mailbox(mail, account) if whom == outbox.MAILBOX else _member(int(whom), account)
     if reader is None:
         return None
     days_left, to_come = counts.days_left(now=now), word_of_sunset.to_come(counts, now=now)

@@ -136,7 +136,7 @@ def _plan_and_reader(mail: OutgoingMail) -> tuple[RotationPlan, Reader | None]:
         pk=plan_id
     )
     account = plan.account
-    if user_id == key_ends.MAILBOX:
+    if user_id == outbox.MAILBOX:
         named = role_mailboxes.confirmed(account) == mail.to
         return plan, Reader(account, may_rotate=True, sees_calls=True, to_mailbox=True) if named else None
     member = account.members.active().filter(user_id=user_id).first()

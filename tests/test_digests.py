@@ -10,9 +10,9 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from pytest_django import Settings
 
-from accounts import digests, letters, mail_kinds, operations, outbox, sending
+from accounts import digests, letters, mail_kinds, operations, outbox, proofs_by_mail, sending
 from accounts.actors import SHELL
-from accounts.models import OutgoingMail, User
+from accounts.models import OutgoingMail, RoleMailbox, User
 from apikeys.models import ApiKey
 from apikeys.operations import api_keys, reminders
 from tests.clients.server import free_port
@@ -255,3 +255,44 @@ def test_of_eight_workers_at_once_each_mail_is_in_one_digest(mail_server: MailSe
     said = b"".join(one.original_content or b"" for one in mail_server.received)
     assert len(re.findall(rb"Message-ID: ", said)) == len(sent)
     assert len(sent) == 6
+
+
+# --- Another address --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("tried", [False, True])
+def test_what_waits_follows_its_person_to_another_address(ada: User, settings: Settings, *, tried: bool) -> None:
+    old_keys(ada, "Acme", "Globex")
+    reminders.remind(now=DUE)
+    if tried:  # as a digest, which the old address did not take
+        no_server(settings)
+        send_all()
+        a_server(settings)
+
+    proofs_by_mail.change_address(user=ada, email="ada@new.example", now=DUE + sending.LEASE)
+    sent = send_all(at=timedelta(hours=1))
+
+    about_keys = [message.to for message in sent if "rotate the API key" in str(message.subject)]
+    assert about_keys == [["ada@new.example"]]
+    assert not OutgoingMail.objects.owed().exists()
+
+
+def test_word_of_what_was_done_does_not_follow(ada: User) -> None:
+    """Else whoever has taken a sign-in over would keep it from its person by giving it an address of their own."""
+    (key,) = old_keys(ada, "Acme")
+    api_keys.deactivate_api_key(account=key.account, generation=None, by=SHELL, now=DUE)
+
+    proofs_by_mail.change_address(user=ada, email="ada@new.example", now=DUE)
+
+    assert {message.to[0] for message in send_all()} == {"ada@acme.example"}
+
+
+def test_a_role_mailbox_keeps_its_mails_when_the_person_of_its_address_takes_another(ada: User) -> None:
+    key = ApiKeyFactory.create(created_at=NOW)
+    mailbox_of = RoleMailbox(account=key.account, email=ada.email, named_at=NOW, confirmed_at=NOW)
+    mailbox_of.save()
+    reminders.remind(now=DUE)
+
+    proofs_by_mail.change_address(user=ada, email="ada@new.example", now=DUE)
+
+    reminded = {message.to[0] for message in send_all() if "rotate the API key" in str(message.subject)}
+    assert "ada@acme.example" in reminded
+    assert "ada@new.example" not in reminded

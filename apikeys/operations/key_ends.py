@@ -8,7 +8,6 @@ from accounts.models import Notice, User
 from apikeys.models import ApiKey, RotationPlan
 
 PLAN_ENDED_MAIL = "apikeys.plan_ended"
-MAILBOX = "mailbox"  # in the place of a person's id, in what a mail is about
 
 _NOTICES = {
     RotationPlan.End.CANCELLED: Notice.Kind.PLAN_CANCELLED,
@@ -58,4 +57,4 @@ def owe(kind: str, plan: RotationPlan, *, people: set[int], now: datetime) -> No
         addresses.add(user.email)
     mailbox = role_mailboxes.confirmed(plan.account)
     if mailbox is not None and mailbox not in addresses:
-        outbox.add(kind, about=f"{plan.id}:{MAILBOX}", to=mailbox, now=now)
+        outbox.add(kind, about=f"{plan.id}:{outbox.MAILBOX}", to=mailbox, now=now)

@@ -23,7 +23,6 @@ from apikeys.models import ApiKey, RotationPlan, Snooze, Sunset
 from apikeys.models.api_key import ROTATE_AFTER, ApiKeyQuerySet
 
 MAIL = "apikeys.rotation_due"
-MAILBOX = "mailbox"  # in the place of a person's id, in what a mail is about
 KEYS_AT_ONCE = 500
 
 
@@ -153,7 +152,7 @@ def _mails(one: Untold) -> list[outbox.Owed]:
         for user_id, email in one.people.items()
         if email not in one.mailed
     ]
-    to_mailbox = [outbox.Owed(MAIL, about=f"{one.event}:{MAILBOX}", to=one.mailbox)] if one.mailbox else []
+    to_mailbox = [outbox.Owed(MAIL, about=f"{one.event}:{outbox.MAILBOX}", to=one.mailbox)] if one.mailbox else []
     return to_people + to_mailbox
 
 
@@ -196,7 +195,7 @@ def mailboxes(account_ids: Iterable[int]) -> dict[int, str]:
 def _mailboxes_told(events: list[str]) -> dict[str, set[str]]:
     """The role mailboxes that were mailed about these events."""
     found: dict[str, set[str]] = {event: set() for event in events}
-    mails = OutgoingMail.objects.filter(kind=MAIL, about__in=[f"{event}:{MAILBOX}" for event in events])
+    mails = OutgoingMail.objects.filter(kind=MAIL, about__in=[f"{event}:{outbox.MAILBOX}" for event in events])
     for about, address in mails.values_list("about", "to"):
-        found[about.removesuffix(f":{MAILBOX}")].add(address)
+        found[about.removesuffix(f":{outbox.MAILBOX}")].add(address)
     return found

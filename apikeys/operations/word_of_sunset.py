@@ -12,7 +12,7 @@ from django.db import transaction
 from accounts import outbox
 from accounts.models import Account
 from apikeys.models import ApiKey, Sunset
-from apikeys.operations.reminders import KEYS_AT_ONCE, MAILBOX, concerned, mailboxes
+from apikeys.operations.reminders import KEYS_AT_ONCE, concerned, mailboxes
 
 MAIL = "apikeys.sunset"
 AT_ONCE = 0  # in the place of days: word of the announcement, or of its change
@@ -80,7 +80,7 @@ def _owe(keys: list[ApiKey], event: str, *, near: bool, now: datetime, due_at: d
         for user_id, email in people[key.account_id].items()
     ]
     owed += [
-        outbox.Owed(MAIL, about=f"{event}:{account_id}:{MAILBOX}", to=box)
+        outbox.Owed(MAIL, about=f"{event}:{account_id}:{outbox.MAILBOX}", to=box)
         for account_id, box in boxes.items()
         if box not in people[account_id].values()
     ]
