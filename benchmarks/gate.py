@@ -123,7 +123,7 @@ def everything(
     targets.append(Target(GARBAGE, name, mistyped(keys), "/check", is_refused=True))
     targets = [Target(each.name, each.name, keys) for each in served if each.name not in stores] + targets
     if options.peers:
-        for make in peer_makers(stack, directory, ports, options, keys, environment):
+        for make in peer_makers(stack, directory, ports, options, keys):
             try:
                 for target, its in make():
                     targets.append(target)
@@ -148,7 +148,6 @@ def peer_makers(
     ports: Iterator[int],
     options: argparse.Namespace,
     keys: Path,
-    environment: dict[str, str],
 ) -> list[Callable[[], list[peers.Peer]]]:
     def django_api_key() -> list[peers.Peer]:
         if not can_connect(options.postgresql):
@@ -156,11 +155,16 @@ def peer_makers(
         url = stack.enter_context(database(options.postgresql, "peer"))
         return [peers.django_api_key(directory, ports, database=url, number=KEYS)]
 
+    def nginx_asking() -> list[peers.Peer]:
+        place = directory / "beside nginx"
+        environment = installation(place, f"sqlite:///{directory}/beside.sqlite3", keys=KEYS)
+        return peers.nginx_asking(directory, ports, keys=place / "keys.txt", environment=environment)
+
     return [
         lambda: [peers.nginx_with_lua(directory, ports, keys=keys)],
         django_api_key,
         lambda: [peers.fastify_and_redis(ports, keys=keys, redis=options.redis)],
-        lambda: peers.nginx_asking(directory, ports, keys=keys, environment=environment),
+        nginx_asking,
     ]
 
 

@@ -32,6 +32,8 @@ class Server:
 
     def __init__(self, served: Served) -> None:
         self.served = served
+        if _is_open(served.port):  # some servers would share it silently
+            raise SystemExit(f"Something listens at port {served.port} already.")
         self._process = subprocess.Popen(  # noqa: S603 -- commands of this file's callers
             ["taskset", "-c", str(served.core), *served.command],  # noqa: S607 -- found on the path
             env={**os.environ, **(served.environment or {})},
@@ -43,12 +45,9 @@ class Server:
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise SystemExit(f"{self.served.name} ended at its start.")
-            try:
-                socket.create_connection(("127.0.0.1", self.served.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.1)
-            else:
+            if _is_open(self.served.port):
                 return self
+            time.sleep(0.1)
         raise SystemExit(f"{self.served.name} did not open its port within {START_SECONDS} s.")
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
@@ -71,6 +70,14 @@ class Server:
 
     def _storing(self) -> set[int]:
         return _tree(self._process.pid) - {self._process.pid} if self.served.stores else set()
+
+
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _tree(root: int) -> set[int]:

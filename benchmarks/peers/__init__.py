@@ -70,13 +70,12 @@ def fastify_and_redis(ports: Iterator[int], *, keys: Path, redis: str) -> Peer:
 
 
 def nginx_asking(directory: Path, ports: Iterator[int], *, keys: Path, environment: dict[str, str]) -> list[Peer]:
-    """nginx on the servers' core, what it asks on the clients': the gate, or a static 204."""
+    """nginx on the servers' core, what it asks on the clients': a gate with a store of its own, or a static 204."""
     if not shutil.which("nginx"):
         raise LookupError("nginx")
     gate_port, static_port = next(ports), next(ports)
     gate = [sys.executable, "-m", "apikeys.gate", "--port", str(gate_port)]
-    gate_environment = {**environment, "DATA_DIR": str(_made(directory / "beside"))}
-    beside = Served(GATE_BESIDE, gate_port, gate, gate_environment, core=CLIENT_CORE, stores=True)
+    beside = Served(GATE_BESIDE, gate_port, gate, environment, core=CLIENT_CORE, stores=True)
     static = _nginx(STATIC_BESIDE, "nginx_static", directory, static_port, core=CLIENT_CORE)
     asking_gate = _nginx(NGINX_GATE, "nginx_asks", directory, next(ports), upstream=gate_port)
     asking_static = _nginx(NGINX_STATIC, "nginx_asks", directory, next(ports), upstream=static_port)
