@@ -38,8 +38,8 @@ class Answer:
 class Connection:
     """One connection to a gate, kept."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection((HOST, port), timeout=10)
+    def __init__(self, port: int, *, timeout: float = 10) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=timeout)
         self._received = b""
 
     def __enter__(self) -> Self:
@@ -67,7 +67,10 @@ class Connection:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         length = 0 if head else int(headers.get("content-length", "0"))
         while len(rest) < length:
-            rest += self._socket.recv(65536)
+            more = self._socket.recv(65536)
+            if not more:
+                return None
+            rest += more
         self._received = rest[length:]
         return Answer(int(status_line.split()[1]), headers, rest[:length])
 
@@ -155,16 +158,29 @@ def granted(gate: ThreadGate, *scopes: str, kind: Kind = Kind.PRIVATE_APP, end: 
 
 
 class ProcessGate:
-    """`python -m apikeys.gate`, on the test's database; with `log` all that it says, in that file."""
+    """`python -m apikeys.gate`, on the test's database; with `log` all that it says, in that file.
 
-    def __init__(self, *, log: Path | None = None, redis_url: str = "", workers: int = 0) -> None:
-        self.port = free_port()
+    With `twist` one of `tests.faults.twisted_gate`; `store` is another database's URL.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Path | None = None,
+        redis_url: str = "",
+        workers: int = 0,
+        twist: str = "",
+        store: str = "",
+        port: int = 0,
+    ) -> None:
+        self.port = port or free_port()
+        program = ["tests.faults.twisted_gate", twist] if twist else ["apikeys.gate"]
         said = log.open("wb") if log else None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "apikeys.gate", "--port", str(self.port), "--workers", str(workers)],
+            [sys.executable, "-m", *program, "--port", str(self.port), "--workers", str(workers)],
             env={
                 **os.environ,
-                "DATABASE_URL": database_url(),
+                "DATABASE_URL": store or database_url(),
                 "REDIS_URL": redis_url,
                 "LOG_LEVEL": "DEBUG" if log else "ERROR",
             },

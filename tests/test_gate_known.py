@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -14,7 +15,7 @@ from accounts.actors import SHELL
 from accounts.models import Account, Change, Revision
 from apikeys import secrets
 from apikeys.gate import changes, known
-from apikeys.gate.changes import Base, poll
+from apikeys.gate.changes import Base, Poll, poll
 from apikeys.gate.clock import boot_seconds
 from apikeys.secrets import Kind
 from tests.factories import NOW, AccountFactory, ApiKeyFactory
@@ -138,6 +139,21 @@ def test_a_gate_on_a_store_that_was_set_back_answers_503_from_then_on(gate: Thre
     assert ask(gate.port, target="/readyz").status == 503
     change(key.account)
     assert ask(gate.port, bearer(secret)).status == 503
+
+
+def test_a_poll_that_was_answered_before_the_gate_took_in_that_the_store_was_set_back_counts_for_nothing(
+    gate: ThreadGate,
+) -> None:
+    """On a busy loop two answers may wait: the second has the other store for its base and finds no fault."""
+    first = Poll(boot_seconds(), said=0.0, revision=1, everything=True, accounts=frozenset(), set_back=True)
+    taken_in = threading.Event()
+
+    for answer in (first, replace(first, set_back=False)):
+        gate.gate.loop.call_soon_threadsafe(gate.gate.known._polled, answer)  # noqa: SLF001 -- as its thread does
+    gate.gate.loop.call_soon_threadsafe(taken_in.set)
+
+    assert taken_in.wait(5)
+    assert gate.gate.known.fresh_until == 0.0
 
 
 def test_nothing_kept_counts_once_the_lease_is_over(gate: ThreadGate) -> None:

@@ -129,6 +129,8 @@ class Known:
 
     def _polled(self, answer: Poll) -> None:
         """Drop what changed; what is left counts for a lease from before the poll was sent."""
+        if self.set_back:
+            return  # answered before the polling ended: of the other store, whose changes it has for its base
         if answer.set_back:
             logger.error("store_set_back", hint="restored or failed over: restart the gate once that is understood")
             self.set_back, self.fresh_until = True, 0.0

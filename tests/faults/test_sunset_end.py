@@ -98,9 +98,12 @@ def test_without_the_wait_some_are_so_this_would_be_noticed(secret: str) -> None
         assert accepted_after_an_end_brought_forward(gate, secret) != []
 
 
-def test_when_the_end_comes_no_call_that_begins_later_is_accepted(secret: str) -> None:
+@pytest.mark.parametrize("clock", ["an hour ahead", "an hour behind"])
+def test_when_the_end_comes_no_call_that_begins_later_is_accepted_whatever_the_gates_clock_says(
+    secret: str, clock: str
+) -> None:
     sunset = SunsetFactory.create()
-    with ProcessGate() as gate:
+    with ProcessGate(twist=clock) as gate:
         end = datetime.fromtimestamp(int(time.time()) + 3, UTC)
         move(sunset, end)
         seen = calls_meanwhile(gate.port, secret, lambda: time.sleep(end.timestamp() - time.time()))
