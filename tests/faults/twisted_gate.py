@@ -60,7 +60,8 @@ def _asks_the_clock_late() -> None:
 
 
 def _drops_nothing() -> None:
-    _after_each_poll(lambda answer: replace(answer, accounts=frozenset(), everything=False))
+    """Neither what changed nor, since no revision is newer, what was unknown."""
+    _after_each_poll(lambda answer: replace(answer, accounts=frozenset(), everything=False, revision=0))
 
 
 def _trusts_for_ever() -> None:
