@@ -254,7 +254,7 @@ def _require_before_its_end(account: Account, planned_for: datetime) -> None:
 def _require_none(account: Account) -> None:
     plan = account.rotation_plans.open().select_related("planned_by__user").first()
     if plan is not None:
-        when = formats.date_format(timezone.localtime(plan.planned_for), "FULL_DATETIME_FORMAT")
+        when = formats.date_format(timezone.localtime(plan.planned_for), "WEEKDAY_DATETIME_FORMAT")
         raise PlanExistsError(
             _("%(who)s (%(email)s) has planned a rotation for %(when)s already.")
             % {"who": plan.planned_by, "email": plan.planned_by.user.email, "when": when}

@@ -7,4 +7,5 @@ TIME_FORMAT = "g:i:s A"
 DATETIME_FORMAT = "M j, Y, g:i:s A"
 RECENT_DATETIME_FORMAT = "M j, g:i:s A"  # likewise
 LONG_DATETIME_FORMAT = "F j, Y, g:i A T"
+WEEKDAY_DATETIME_FORMAT = "l, F j, Y, g:i A T"  # for what lies ahead, which nobody plans to the second
 FULL_DATETIME_FORMAT = "l, F j, Y, g:i:s A T"
