@@ -36,10 +36,10 @@ def main() -> None:
 def _rotate(verb: str, slug: str, secret: str) -> Never:
     from django.utils import timezone  # noqa: PLC0415 -- these need the settings
 
-    from accounts.actors import SHELL  # noqa: PLC0415
-    from accounts.models import Account  # noqa: PLC0415
-    from apikeys import secrets  # noqa: PLC0415
-    from apikeys.operations import api_keys  # noqa: PLC0415
+    from accounts.actors import SHELL  # noqa: PLC0415 -- needs Django set up
+    from accounts.models import Account  # noqa: PLC0415 -- needs Django set up
+    from apikeys import secrets  # noqa: PLC0415 -- needs Django set up
+    from apikeys.operations import api_keys  # noqa: PLC0415 -- needs Django set up
 
     status = 1
     try:
