@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LONG = os.environ.get("GATE_FAULTS") == "long"
 CALLS, ROTATIONS = (200_000, 1_000) if LONG else (1_000, 3)  # at least
+UNDISTURBED_CALLS = 20_000
 ROUNDS = 20 if LONG else 1
 STOPPED = 3.0  # seconds
 WRONG_CLOCKS = {"ahead": "an hour ahead", "behind": "an hour behind"}  # none of the gates has the right time
@@ -43,6 +44,17 @@ def assert_kept(log: Log) -> None:
     assert log.refused_while_current() == []
     assert log.accepted_too_early() == []
     assert {204, 401} <= {call.status for call in log.seen} <= {204, 401, 429, 503}
+
+
+def test_after_a_rotation_has_returned_no_gate_accepts_the_old_key_and_each_accepts_the_new_one(
+    rotators: Rotators,
+) -> None:
+    with Running({"one": "", "other": ""}, rotators) as under:
+        while under.log.calls() < UNDISTURBED_CALLS:
+            under.go_on(rotations=1)
+
+    assert_kept(under.log)
+    assert {call.gate for call in under.log.seen if call.status == ACCEPTED} == {"one", "other"}
 
 
 def test_with_wrong_clocks_and_whatever_is_killed_or_stopped_only_the_current_key_is_accepted(
