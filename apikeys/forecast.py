@@ -39,7 +39,8 @@ def page(sunset: Sunset, *, now: datetime, after: str = "", size: int | None = N
     found = list(still[: size + 1])
     rows, more = found[:size], found[size:]
     callers = usage.callers_of_many({key.id: key.account_id for key in rows}, now=now)
-    return Page([_late(key, callers[key.id]) for key in rows], after=rows[-1].account.slug if more else "")
+    late = [_late(key, callers[key.id]) for key in rows if callers[key.id]]  # the last may have gone since
+    return Page(late, after=rows[-1].account.slug if more else "")
 
 
 def _late(key: ApiKey, callers: list[usage.Caller]) -> Late:

@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from apikeys import forecast
 from apikeys.models import ApiKey, Sunset
+from auditlog import usage
 from tests.factories import (
     AccountFactory,
     ApiKeyFactory,
@@ -47,6 +48,14 @@ def test_accounts_whose_key_was_presented_in_seven_days_will_miss_the_date() -> 
 
     assert late(SunsetFactory.create()) == ["lately"]
     assert moved.is_active
+
+
+def test_whose_last_call_is_forgotten_meanwhile_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = calling("late")
+    monkeypatch.setattr(usage, "callers_of_many", lambda accounts, **_: {key: [] for key in accounts})
+
+    assert key.is_active
+    assert late(SunsetFactory.create()) == []
 
 
 def test_only_whom_the_announcement_concerns_is_named() -> None:
