@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import uvicorn
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from apikeys import secrets
 from apikeys.gate.app import Gate, GateProtocol, lifespan
@@ -214,6 +214,13 @@ class ProcessGate:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
+    def stop(self) -> None:
+        """SIGSTOP it where it holds no lock of the store: on SQLite nobody else could write meanwhile."""
+        with transaction.atomic():  # SQLite: the lock is ours, so it is not the gate's
+            self.send(signal.SIGSTOP)
+            while _state(self._process.pid) != "T":
+                time.sleep(0.001)
+
     def end(self, number: signal.Signals) -> int:
         """Send a signal that ends it, and wait for it and its child; its exit status."""
         child = self.storing_pid
@@ -234,10 +241,15 @@ class ProcessGate:
 
 
 def _runs(pid: int) -> bool:
+    return _state(pid) not in {"Z", ""}
+
+
+def _state(pid: int) -> str:
+    """One letter of proc(5); empty if there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
     except OSError:
-        return False
+        return ""
 
 
 def database_url() -> str:

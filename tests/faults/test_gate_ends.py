@@ -123,7 +123,7 @@ def test_a_gate_that_was_stopped_while_a_key_was_rotated_does_not_accept_the_old
     account = Account.objects.get()
     with ProcessGate() as gate, Connection(gate.port) as waiting:
         first = waiting.ask(request(bearer(secret))).status
-        gate.send(signal.SIGSTOP)
+        gate.stop()
         issued = api_keys.rotate_api_key(account=account, generation=1, by=SHELL, now=timezone.now())
         waiting.send(request(bearer(secret)))  # in the gate's socket before it wakes
         gate.send(signal.SIGCONT)
