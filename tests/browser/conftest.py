@@ -4,6 +4,7 @@ a refused inline script or an error in one of ours, fails the test.
 
 import shutil
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,20 @@ def visitors(chromium: Browser, portal: server.Server, transactional_db: None) -
     for context in found.contexts:
         context.close()
     assert not found.complaints
+
+
+@pytest.fixture
+def gate(transactional_db: None, tmp_path: Path) -> Iterator[server.Server]:
+    process = server.gate(tmp_path / "gate.log")
+    process.start()
+    yield process
+    process.stop()
+
+
+def verdict(gate: server.Server, secret: str) -> int:
+    """The gate's status for a call with this secret."""
+    connection = HTTPConnection("127.0.0.1", gate.port, timeout=20)
+    connection.request("GET", "/check", headers={"Authorization": f"Bearer {secret}", "User-Agent": "nightly/2"})
+    status = connection.getresponse().status
+    connection.close()
+    return status

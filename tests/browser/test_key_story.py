@@ -2,12 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from http.client import HTTPConnection
-from pathlib import Path
 
-import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
@@ -15,29 +11,13 @@ from playwright.sync_api import Page, expect
 from accounts.permissions import Role
 from apikeys.models import ApiKey
 from auditlog.models import Call
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, verdict
 from tests.clients import server
 from tests.factories import NOW, PASSWORD, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory
 from tests.visitors import admin_of, path
 
 WRITTEN_WITHIN = 30  # seconds, on a machine under load
 SECRET = re.compile(r"kp_[0-9A-Za-z]{36}")
-
-
-@pytest.fixture
-def gate(transactional_db: None, tmp_path: Path) -> Iterator[server.Server]:
-    process = server.gate(tmp_path / "gate.log")
-    process.start()
-    yield process
-    process.stop()
-
-
-def _verdict(gate: server.Server, secret: str) -> int:
-    connection = HTTPConnection("127.0.0.1", gate.port, timeout=20)
-    connection.request("GET", "/check", headers={"Authorization": f"Bearer {secret}", "User-Agent": "nightly/2"})
-    status = connection.getresponse().status
-    connection.close()
-    return status
 
 
 def _shown(page: Page) -> str:
@@ -61,7 +41,7 @@ def test_a_super_admin_shows_copies_and_rotates_and_the_gate_follows(visitors: V
     # Shown for a minute, with a countdown; hidden on demand; copied without being shown.
     old = _shown(page)
     expect(page.locator("[data-secret-status]")).to_contain_text(re.compile(r"Hides in \d+ s"))
-    assert _verdict(gate, old) == 204
+    assert verdict(gate, old) == 204
     page.get_by_role("button", name="Hide").click()
     expect(page.locator("[data-secret-text]")).to_have_text(re.compile("••••"))
     page.get_by_role("button", name="Copy").first.click()
@@ -77,7 +57,7 @@ def test_a_super_admin_shows_copies_and_rotates_and_the_gate_follows(visitors: V
     page.get_by_role("button", name="Rotate now").click()
     expect(page.get_by_role("heading", name="The API key is rotated")).to_be_visible()
 
-    assert _verdict(gate, old) == 401
+    assert verdict(gate, old) == 401
     expect(page.get_by_text("Looked up just now: refused.")).to_be_visible()
     expect(page.get_by_text("0 calls accepted since")).to_be_visible()
     expect(page.locator("#still-presenting strong", has_text="nightly")).to_be_visible()  # comes by itself
@@ -85,7 +65,7 @@ def test_a_super_admin_shows_copies_and_rotates_and_the_gate_follows(visitors: V
     # Once the caller has the new key, the list empties by itself.
     new = _shown(page)
     assert new != old
-    assert _verdict(gate, new) == 204
+    assert verdict(gate, new) == 204
     expect(page.get_by_text("Nobody presents the old key.")).to_be_visible()
 
 

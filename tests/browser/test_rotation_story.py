@@ -1,10 +1,7 @@
 """A rotation that is put off, handed over and planned, in the browser, with a real gate that answers for it."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from http.client import HTTPConnection
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -12,28 +9,12 @@ from playwright.sync_api import expect
 
 from apikeys.models import RotationPlan
 from apikeys.operations import rotation_plans
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, verdict
 from tests.clients import server
 from tests.factories import AccountFactory, ApiKeyFactory, SuperAdminFactory
 from tests.visitors import admin_of, path
 
 SECRET = re.compile(r"kp_[0-9A-Za-z]{36}")
-
-
-@pytest.fixture
-def gate(transactional_db: None, tmp_path: Path) -> Iterator[server.Server]:
-    process = server.gate(tmp_path / "gate.log")
-    process.start()
-    yield process
-    process.stop()
-
-
-def _verdict(gate: server.Server, secret: str) -> int:
-    connection = HTTPConnection("127.0.0.1", gate.port, timeout=20)
-    connection.request("GET", "/check", headers={"Authorization": f"Bearer {secret}", "User-Agent": "nightly/2"})
-    status = connection.getresponse().status
-    connection.close()
-    return status
 
 
 @pytest.mark.settles
@@ -71,10 +52,10 @@ def test_a_rotation_is_snoozed_handed_over_planned_and_runs(
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".secret-text")).to_have_text(SECRET)
     prepared = page.locator(".secret-text").inner_text()
-    assert (_verdict(gate, key.secret()), _verdict(gate, prepared)) == (204, 401)
+    assert (verdict(gate, key.secret()), verdict(gate, prepared)) == (204, 401)
 
     rotation_plans.wake(now=RotationPlan.objects.get().planned_for)
-    assert (_verdict(gate, key.secret()), _verdict(gate, prepared)) == (401, 204)
+    assert (verdict(gate, key.secret()), verdict(gate, prepared)) == (401, 204)
     page.goto(path("apikeys:api-key", account))
     expect(page.get_by_text("Grace looks after it.")).to_have_count(0)
     expect(page.locator(".secret-text").first).to_contain_text(prepared[-4:])
