@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from accounts import letters, names, outbox, role_mailboxes
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
+from apikeys import key_letters
 from apikeys.models import ApiKey, Connection, Sunset
 from apikeys.models.api_key import ROTATE_AFTER
 from apikeys.operations import connections, handovers, reminders, word_of_changes, word_of_sunset
@@ -23,7 +24,6 @@ from auditlog.actions import Action
 from auditlog.models import AuditEntry
 from auditlog.words import browser
 
-CALLERS_NAMED = 5
 CHANGES: dict[str, Promise] = {
     Action.API_KEY_CREATED: _("%(account)s: an API key was created"),
     Action.API_KEY_VIEWED: _("%(account)s: the API key was shown from a new place"),
@@ -58,7 +58,9 @@ def rotation_due(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
     context = {"next_days": (reminders.cycle(key, now=now) + 1) * ROTATE_AFTER.days, **_about(key, now=now), **reader}
     # Who reads the mailbox most likely lives where the account does.
     with timezone.override(account.zone) if reader["to_mailbox"] else nullcontext():
-        return letters.write(subject=subject, template="rotation_due", context=context, thread=_thread(key))
+        return letters.write(
+            subject=subject, template="rotation_due", context=context, thread=key_letters.thread(key.account_id)
+        )
 
 
 def _about(key: ApiKey, *, now: datetime) -> dict[str, Any]:
@@ -68,18 +70,14 @@ def _about(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "key": key,
         "account": account,
         "super_admins": account.super_admins(),
-        "callers": callers[:CALLERS_NAMED],
-        "more_callers": max(len(callers) - CALLERS_NAMED, 0),
+        "callers": callers[: key_letters.CALLERS_NAMED],
+        "more_callers": max(len(callers) - key_letters.CALLERS_NAMED, 0),
         "handover": handovers.of(key),
-        "link": _link("api-key", account),
-        "plan_link": _link("api-key-plan", account),
-        "hand_over_link": _link("api-key-hand-over", account),
-        "snooze_link": _link("api-key-snooze", account),
+        "link": key_letters.link("api-key", account),
+        "plan_link": key_letters.link("api-key-plan", account),
+        "hand_over_link": key_letters.link("api-key-hand-over", account),
+        "snooze_link": key_letters.link("api-key-snooze", account),
     }
-
-
-def _link(page: str, account: Account) -> str:
-    return f"{settings.SITE_ORIGIN}{reverse(f'apikeys:{page}', args=[account.slug])}"
 
 
 def _member(user_id: int, account: Account) -> dict[str, bool] | None:
@@ -117,12 +115,9 @@ def key_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # 
     shown_by_operators = by_operators and entry.action == Action.API_KEY_VIEWED
     subject = str(SHOWN_BY_OPERATORS if shown_by_operators else CHANGES[entry.action])
     subject %= {"account": names.in_subject(account)}
-    return letters.write(subject=subject, template="key_changed", context=context, thread=_thread(key))
-
-
-def _thread(key: ApiKey) -> str:
-    """All mails about an account's key stand together, whichever generation it is in."""
-    return f"api-key-{key.account_id}"
+    return letters.write(
+        subject=subject, template="key_changed", context=context, thread=key_letters.thread(key.account_id)
+    )
 
 
 @outbox.composes(connections.MAIL)

@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from accounts import letters, names, outbox, role_mailboxes
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
+from apikeys import key_letters
 from apikeys.models import Handover, RotationPlan
 from apikeys.operations import handovers, key_ends, rotation_plans, word_of_changes
 from auditlog import usage
 from auditlog.models import AuditEntry
 from auditlog.words import browser
-
-CALLERS_NAMED = 5
 
 
 @outbox.composes(rotation_plans.PLANNED_MAIL)
@@ -42,13 +39,15 @@ def _before(mail: OutgoingMail, subject: str, template: str, *, now: datetime) -
         return None
     callers = usage.callers(plan.replaces_id, account_id=plan.account_id, now=now)
     context = _about(plan, reader) | {
-        "callers": callers[:CALLERS_NAMED],
-        "more_callers": max(len(callers) - CALLERS_NAMED, 0),
-        "link": _link("api-key-plan" if reader.may_rotate else "api-key", plan.account),
+        "callers": callers[: key_letters.CALLERS_NAMED],
+        "more_callers": max(len(callers) - key_letters.CALLERS_NAMED, 0),
+        "link": key_letters.link("api-key-plan" if reader.may_rotate else "api-key", plan.account),
     }
     with reader.zone():
         subject %= {"account": names.in_subject(plan.account), "when": _when(plan.planned_for)}
-        return letters.write(subject=subject, template=template, context=context, thread=_thread(plan.account))
+        return letters.write(
+            subject=subject, template=template, context=context, thread=key_letters.thread(plan.account_id)
+        )
 
 
 @outbox.composes(rotation_plans.RUN_MAIL)
@@ -57,11 +56,13 @@ def rotation_run(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  #
     plan, reader = _plan_and_reader(mail)
     if reader is None:
         return None
-    link = _link("api-key-previous" if reader.sees_calls else "api-key", plan.account)
+    link = key_letters.link("api-key-previous" if reader.sees_calls else "api-key", plan.account)
     subject = _("%(account)s: the API key is rotated, as planned") % {"account": names.in_subject(plan.account)}
     context = _about(plan, reader) | {"link": link}
     with reader.zone():
-        return letters.write(subject=subject, template="rotation_run", context=context, thread=_thread(plan.account))
+        return letters.write(
+            subject=subject, template="rotation_run", context=context, thread=key_letters.thread(plan.account_id)
+        )
 
 
 @outbox.composes(key_ends.PLAN_ENDED_MAIL)
@@ -71,9 +72,11 @@ def plan_ended(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # n
     if reader is None:
         return None
     subject = _("%(account)s: the planned rotation of the API key is off") % {"account": names.in_subject(plan.account)}
-    context = _about(plan, reader) | {"link": _link("api-key", plan.account)}
+    context = _about(plan, reader) | {"link": key_letters.link("api-key", plan.account)}
     with reader.zone():
-        return letters.write(subject=subject, template="plan_ended", context=context, thread=_thread(plan.account))
+        return letters.write(
+            subject=subject, template="plan_ended", context=context, thread=key_letters.thread(plan.account_id)
+        )
 
 
 @outbox.composes(word_of_changes.PREPARED_MAIL)
@@ -85,12 +88,14 @@ def prepared_key_shown(mail: OutgoingMail, now: datetime) -> letters.Letter | No
     account = plan.account
     if not account.members.active().filter(user_id=user_id).exists():
         return None
-    link = _link("api-key-deactivate" if plan.end == RotationPlan.End.RUN else "api-key-plan", account)
+    link = key_letters.link("api-key-deactivate" if plan.end == RotationPlan.End.RUN else "api-key-plan", account)
     did_it = entry.actor_id == int(user_id)
     context = {"entry": entry, "plan": plan, "account": account, "did_it": did_it, "link": link}
     context |= {"browser": browser(entry.user_agent)}
     subject = _("%(account)s: the prepared API key was shown from a new place") % {"account": names.in_subject(account)}
-    return letters.write(subject=subject, template="prepared_key_shown", context=context, thread=_thread(account))
+    return letters.write(
+        subject=subject, template="prepared_key_shown", context=context, thread=key_letters.thread(account.pk)
+    )
 
 
 @outbox.composes(handovers.MAIL)
@@ -110,9 +115,11 @@ def rotation_handed_over(mail: OutgoingMail, now: datetime) -> letters.Letter | 
         "key": handover.key,
         "handed_by": handover.handed_by,
         "days": handover.key.age(now=now).days,
-        "link": _link("api-key", account),
+        "link": key_letters.link("api-key", account),
     }
-    return letters.write(subject=subject, template="rotation_handed_over", context=context, thread=_thread(account))
+    return letters.write(
+        subject=subject, template="rotation_handed_over", context=context, thread=key_letters.thread(account.pk)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +166,3 @@ def _about(plan: RotationPlan, reader: Reader) -> dict[str, Any]:
 
 def _when(at: datetime) -> str:
     return formats.date_format(timezone.localtime(at), "LONG_DATETIME_FORMAT")
-
-
-def _link(page: str, account: Account) -> str:
-    return f"{settings.SITE_ORIGIN}{reverse(f'apikeys:{page}', args=[account.slug])}"
-
-
-def _thread(account: Account) -> str:
-    return f"api-key-{account.pk}"
