@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -15,11 +16,12 @@ from accounts.actors import SHELL
 from accounts.models import Account, Change, Revision
 from apikeys import secrets
 from apikeys.gate import changes, known
-from apikeys.gate.changes import Base, Poll, poll
+from apikeys.gate.changes import Poll, poll
 from apikeys.gate.clock import boot_seconds
+from apikeys.gate.store import NOTHING_SEEN, Base
 from apikeys.secrets import Kind
 from tests.factories import NOW, AccountFactory, ApiKeyFactory
-from tests.gates import ThreadGate, ask, bearer
+from tests.gates import Answer, Connection, ThreadGate, ask, bearer, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,31 +47,31 @@ def test_the_first_poll_takes_the_newest_revision_as_its_base() -> None:
     change()
     number = change()
 
-    answer, base = poll(connection, Base())
+    answer = poll(connection, NOTHING_SEEN)
 
-    assert (answer.revision, base.revision, answer.set_back) == (number, number, False)
-    assert base.mark == Change.objects.get(revision=number).mark
+    assert (answer.seen.revision, answer.set_back) == (number, False)
+    assert answer.seen.mark == Change.objects.get(revision=number).mark
 
 
 def test_a_poll_names_the_accounts_that_changed_since() -> None:
     one, other = AccountFactory.create(), AccountFactory.create()
     change(one)
-    _, base = poll(connection, Base())
+    base = poll(connection, NOTHING_SEEN).seen
     change(one)
     change(other)
 
-    answer, base = poll(connection, base)
-    nothing_new, _ = poll(connection, base)
+    answer = poll(connection, base)
+    nothing_new = poll(connection, answer.seen)
 
     assert (answer.accounts, answer.everything) == (frozenset({one.pk, other.pk}), False)
     assert (nothing_new.accounts, nothing_new.everything) == (frozenset(), False)
 
 
 def test_a_change_of_every_account_drops_everything() -> None:
-    _, base = poll(connection, Base())
+    base = poll(connection, NOTHING_SEEN).seen
     change(None)
 
-    answer, _ = poll(connection, base)
+    answer = poll(connection, base)
 
     assert answer.everything
 
@@ -78,23 +80,24 @@ def test_more_changes_than_a_poll_brings_drop_everything(monkeypatch: pytest.Mon
     monkeypatch.setattr(changes, "CHANGES_LIMIT", 3)
     account = AccountFactory.create()
     change(account)
-    _, base = poll(connection, Base())
+    base = poll(connection, NOTHING_SEEN).seen
     numbers = [change(account) for _ in range(4)]
 
-    answer, base = poll(connection, base)
-    after, _ = poll(connection, base)
+    answer = poll(connection, base)
+    after = poll(connection, answer.seen)
 
-    assert (answer.everything, answer.revision) == (True, numbers[-1])
+    assert (answer.everything, answer.seen.revision) == (True, numbers[-1])
+    assert answer.seen.mark == Change.objects.get(revision=numbers[-1]).mark
     assert (after.everything, after.set_back) == (False, False)
 
 
 def test_a_pruned_base_drops_everything() -> None:
     change()
-    _, base = poll(connection, Base())
+    base = poll(connection, NOTHING_SEEN).seen
     Change.objects.all().delete()
     change(AccountFactory.create())
 
-    answer, _ = poll(connection, base)
+    answer = poll(connection, base)
 
     assert (answer.everything, answer.set_back) == (True, False)
 
@@ -102,23 +105,23 @@ def test_a_pruned_base_drops_everything() -> None:
 def test_a_store_that_lacks_what_was_seen_is_set_back() -> None:
     change()
     number = change()
-    _, base = poll(connection, Base())
+    base = poll(connection, NOTHING_SEEN).seen
     Change.objects.filter(revision=number).delete()
     Revision.objects.update(number=number - 1)
 
-    answer, _ = poll(connection, base)
+    answer = poll(connection, base)
 
     assert answer.set_back
 
 
 def test_a_store_that_has_gone_another_way_since_is_set_back() -> None:
     number = change()
-    _, base = poll(connection, Base())
+    base = poll(connection, NOTHING_SEEN).seen
     Change.objects.filter(revision=number).delete()
     Revision.objects.update(number=number - 1)
     assert change() == number
 
-    answer, _ = poll(connection, base)
+    answer = poll(connection, base)
 
     assert answer.set_back
 
@@ -127,7 +130,7 @@ def test_a_gate_on_a_store_that_was_set_back_answers_503_from_then_on(gate: Thre
     secret = secrets.generate(Kind.API_KEY)
     key = ApiKeyFactory.create(secret=secret)
     number = change(key.account)
-    until(lambda: gate.gate.known.polled_at > 0 and gate.gate.known._revision == number)  # noqa: SLF001 -- what it saw
+    until(lambda: gate.gate.known.polled_at > 0 and gate.gate.known._base.revision == number)  # noqa: SLF001 -- what it saw
     before = ask(gate.port, bearer(secret)).status
     Change.objects.filter(revision=number).delete()
     Revision.objects.update(number=number - 1)
@@ -145,7 +148,7 @@ def test_a_poll_that_was_answered_before_the_gate_took_in_that_the_store_was_set
     gate: ThreadGate,
 ) -> None:
     """On a busy loop two answers may wait: the second has the other store for its base and finds no fault."""
-    first = Poll(boot_seconds(), said=0.0, revision=1, everything=True, accounts=frozenset(), set_back=True)
+    first = Poll(boot_seconds(), said=0.0, seen=Base(1, 1), everything=True, accounts=frozenset(), set_back=True)
     taken_in = threading.Event()
 
     for answer in (first, replace(first, set_back=False)):
@@ -154,6 +157,81 @@ def test_a_poll_that_was_answered_before_the_gate_took_in_that_the_store_was_set
 
     assert taken_in.wait(5)
     assert gate.gate.known.fresh_until == 0.0
+
+
+class Held:
+    """Polls that wait, once it is told so, and then go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._may_go_on, self._waits = threading.Event(), threading.Event()
+        self.go_on()
+        monkeypatch.setattr(known, "poll", self._poll)
+
+    def hold(self) -> None:
+        """No poll is answered from then on."""
+        self._waits.clear()
+        self._may_go_on.clear()
+        assert self._waits.wait(5)
+
+    def go_on(self) -> None:
+        self._may_go_on.set()
+
+    def _poll(self, store: BaseDatabaseWrapper, base: Base) -> Poll:
+        if not self._may_go_on.is_set():
+            self._waits.set()
+            self._may_go_on.wait()
+        return poll(store, base)
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> Held:
+    return Held(monkeypatch)
+
+
+def answer_after_a_doubtful_read(gate: ThreadGate, polls: Held, secret: str) -> Answer:
+    """Of a call with a secret that is read while no poll is answered; polls go on once it was."""
+    its = gate.gate.known
+    with Connection(gate.port) as one:
+        one.send(request(bearer(secret)))
+        until(lambda: bool(its._doubtful or its.kept))  # noqa: SLF001 -- what became of the read
+        polls.go_on()
+        answer = one.answer()
+    assert answer is not None
+    return answer
+
+
+@pytest.mark.parametrize("further", [0, 1], ids=["exactly as far", "further"])
+def test_what_was_read_from_a_store_that_was_set_back_and_went_on_before_the_next_poll_is_not_accepted(
+    polls: Held, gate: ThreadGate, further: int
+) -> None:
+    """By number alone such a read is no older than the newest poll."""
+    secret = secrets.generate(Kind.API_KEY)
+    number = change()
+    until(lambda: gate.gate.known._base.revision == number)  # noqa: SLF001 -- what it saw
+    polls.hold()
+
+    Change.objects.filter(revision=number).delete()
+    Revision.objects.update(number=number - 1)
+    ApiKeyFactory.create(secret=secret)
+    assert [change() for _ in range(1 + further)][-1] == number + further
+    answer = answer_after_a_doubtful_read(gate, polls, secret)
+
+    assert answer.status == 503
+    assert gate.gate.known.set_back
+
+
+def test_a_read_whose_base_was_pruned_waits_for_the_next_poll(polls: Held, gate: ThreadGate) -> None:
+    secret = secrets.generate(Kind.API_KEY)
+    key = ApiKeyFactory.create(secret=secret)
+    number = change(key.account)
+    until(lambda: gate.gate.known._base.revision == number)  # noqa: SLF001 -- what it saw
+    polls.hold()
+
+    change()
+    Change.objects.filter(revision=number).delete()
+    answer = answer_after_a_doubtful_read(gate, polls, secret)
+
+    assert answer.status == 204
 
 
 def test_nothing_kept_counts_once_the_lease_is_over(gate: ThreadGate) -> None:
@@ -176,7 +254,7 @@ def test_a_secret_that_was_unknown_is_known_once_its_key_is_there(gate: ThreadGa
     key = ApiKeyFactory.create(secret=secret)
     number = change(key.account, now=timezone.now())
 
-    until(lambda: gate.gate.known._revision >= number)  # noqa: SLF001 -- what it saw
+    until(lambda: (gate.gate.known._base.revision or 0) >= number)  # noqa: SLF001 -- what it saw
 
     assert before == [401, 401]
     assert ask(gate.port, bearer(secret)).status == 204
@@ -189,7 +267,7 @@ def test_a_new_plan_reaches_the_gate_without_a_restart(gate: ThreadGate) -> None
     operations.change_plan(account=key.account, burst_limit=190, daily_limit=625_000, by=SHELL, now=NOW)
     number = Revision.objects.get().number
 
-    until(lambda: gate.gate.known._revision >= number)  # noqa: SLF001 -- what it saw
+    until(lambda: (gate.gate.known._base.revision or 0) >= number)  # noqa: SLF001 -- what it saw
 
     headers = ask(gate.port, bearer(secret)).headers
     assert before == "100"

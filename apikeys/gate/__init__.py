@@ -13,19 +13,22 @@ of the machine's whole uptime, suspensions included (`clock`).
 Let C be the commit of a change, and let a gate accept the old secret at c, in its own clock. Then:
 
 1. c < t0 + L, where t0 belongs to the newest answered poll (checked at the decision, kept or freshly read alike).
-2. That poll did not bring the change: it would have dropped the record, and a read that came later but saw an older
-   revision than the newest poll is thrown away and made again. A poll that did not see the change was answered from a
-   snapshot before C; it was sent before that, and t0 taken before it was sent. So t0 was before C.
+2. That poll did not bring the change: it would have dropped the record, and a read counts only if the store that it
+   saw had the newest change that any poll has seen by the time its result arrives; else it is made again. A poll that
+   did not see the change was answered from a snapshot before C; it was sent before that, and t0 taken before it was
+   sent. So t0 was before C.
 3. L seconds of the gate's clock are at most L / (1 - rho) true ones, and W = L (1 + rho) / (1 - rho) seconds of the
    revoker's clock at least L / (1 - rho), where rho bounds how far a clock's *rate* is off. So c, in true time, is
    before C + L / (1 - rho), which is not after the moment the revoker answered. A call that begins later is not
    accepted.
 
 Nothing else is assumed: no clock is compared with another machine's, no message must arrive, nobody knows how many
-gates there are, and a process that was stopped or swapped out fails check 1 on waking. The poll also asks for the
-random mark of the revision it saw last: if the store lacks it, the store is not the one that was read (a backup, a
-replica that was behind), and every call gets 503 until the gate is started anew. A store in recovery counts as one
-that cannot be asked. A process that keeps nothing (`direct`) has L = 0. Limit: a virtual machine resumed without its
+gates there are, and a process that was stopped or swapped out fails check 1 on waking. A change is known by its number
+and a random mark, since a store that was set back (a backup, a replica that was behind) gives the same numbers again to
+other changes. Each poll asks for the mark of the change that the one before saw last: if the store lacks it, every call
+gets 503 until the gate is started anew. Each read asks for it in its one statement, so that between two polls nothing
+is taken from such a store either: what was read waits for the next poll's word. A store in recovery counts as one that
+cannot be asked. A process that keeps nothing (`direct`) has L = 0. Limit: a virtual machine resumed without its
 clock advanced.
 
 **What ends by a date** (an announced end of API keys, brownouts) is judged at c by the database's clock: its time in

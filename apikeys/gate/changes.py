@@ -6,26 +6,19 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.store import in_recovery, unix_time
+from apikeys.gate.store import Base, in_recovery, unix_time
 
 CHANGES_LIMIT = 1_000  # with more than these, everything is dropped
 
 # Without a base, the newest change alone.
 _POLL = """
-    SELECT r.number, {in_recovery}, {unix_time}, c.revision, c.mark, c.account_id
+    SELECT r.number, n.mark, {in_recovery}, {unix_time}, c.revision, c.mark, c.account_id
     FROM (SELECT COALESCE(MAX(number), 0) AS number FROM accounts_revision) r
+    LEFT JOIN accounts_change n ON n.revision = r.number
     LEFT JOIN accounts_change c ON c.revision >= COALESCE(%s, r.number)
     ORDER BY c.revision
     LIMIT %s
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """The newest revision that was seen, and its mark; None: not known."""
-
-    revision: int | None = None
-    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +27,14 @@ class Poll:
 
     asked_at: float  # boot seconds, taken before the poll was sent
     said: float  # Unix seconds by the store's clock, read after that
-    revision: int
+    seen: Base
     everything: bool  # drop all that is kept
     accounts: frozenset[int]  # drop what is kept of these
     set_back: bool  # the store lacks what was seen before: restored, or failed over to a replica that was behind
 
 
-def poll(store: BaseDatabaseWrapper, base: Base) -> tuple[Poll, Base]:
-    """Ask once; the poll's answer, and the base of the next one.
+def poll(store: BaseDatabaseWrapper, base: Base) -> Poll:
+    """Ask once. What the answer has seen is the base of the next poll, and of reads from then on.
 
     :raises django.db.Error: if the store cannot be asked, or is one that only follows another.
     """
@@ -50,21 +43,20 @@ def poll(store: BaseDatabaseWrapper, base: Base) -> tuple[Poll, Base]:
         asked = _POLL.format(in_recovery=in_recovery(store), unix_time=unix_time(store))
         cursor.execute(asked, [base.revision, CHANGES_LIMIT + 2])
         rows = cursor.fetchall()
-    number, following, said = rows[0][:3]
+    number, mark, following, said = rows[0][:4]
     if following:
         raise OperationalError("The store is in recovery: it may lack the newest changes.")
-    changes = [row[3:] for row in rows if row[3] is not None]
+    changes = [row[4:] for row in rows if row[4] is not None]
     marks = {revision: mark for revision, mark, _ in changes}
     newer = [account_id for revision, _, account_id in changes if base.revision is None or revision > base.revision]
-    answer = Poll(
+    return Poll(
         asked_at=asked_at,
         said=said,
-        revision=number,
+        seen=Base(number, mark),
         everything=_lacks_base(base, marks) or len(newer) > CHANGES_LIMIT or None in newer,
         accounts=frozenset(account_id for account_id in newer if account_id is not None),
         set_back=_is_set_back(base, number, marks),
     )
-    return answer, Base(number, marks.get(number))
 
 
 def _is_set_back(base: Base, number: int, marks: dict[int, int]) -> bool:

@@ -17,13 +17,13 @@ import structlog
 from django.db import connection
 
 from accounts.revisions import LEASE_SECONDS
-from apikeys.gate.changes import Base, Poll, poll
+from apikeys.gate.changes import Poll, poll
 from apikeys.gate.clock import boot_seconds, database_ahead
 from apikeys.gate.decide import standing
 from apikeys.gate.limits import Windows
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.reasons import Reason
-from apikeys.gate.store import Credential, Read, StoreError, read_credentials
+from apikeys.gate.store import NOTHING_SEEN, Credential, Read, StoreError, read_credentials
 from auditlog.connections import take_private_connection
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ class Known:
         self.database_ahead = 0.0  # of boot seconds, by the newest poll
         self.sunset: Announced | None = None  # what counts for `unknown`
         self.set_back = False  # the store lacks a change that was seen: until a restart nothing counts
-        self._revision = 0
+        self._base = NOTHING_SEEN  # by the newest poll
         self._of_account: dict[int, set[bytes]] = {}
         self._waiting: dict[Digests, list[Waiter]] = {}
+        self._doubtful: list[Digests] = []  # read from a store that lacked the base: for the next poll to judge
         self._asked: SimpleQueue[Digests | None] = SimpleQueue()
         self._stopping = Event()
         self._threads = [Thread(target=run, daemon=True) for run in (self._poll_on, self._read_on)]
@@ -135,18 +136,21 @@ class Known:
             logger.error("store_set_back", hint="restored or failed over: restart the gate once that is understood")
             self.set_back, self.fresh_until = True, 0.0
             self._drop_all()
+            self._wake(list(self._waiting))
             return
         if answer.everything:
             self._drop_all()
         for account_id in answer.accounts:
             for digest in self._of_account.pop(account_id, ()):
                 self.kept.pop(digest, None)
-        if answer.revision != self._revision:
+        if answer.seen != self._base:
             self.unknown.clear()
-        self._revision = answer.revision
+        self._base = answer.seen
         self.polled_at = answer.asked_at
         self.database_ahead = database_ahead(said=answer.said, asked_at=answer.asked_at)
         self.fresh_until = answer.asked_at + LEASE_SECONDS
+        self._ask_again(self._doubtful)
+        self._doubtful = []
 
     def _drop_all(self) -> None:
         self.kept.clear()
@@ -154,10 +158,17 @@ class Known:
         self._of_account.clear()
 
     def _received(self, asked: list[Digests], read: Read) -> None:
-        """Keep what was read, unless a poll has seen a newer revision since: then it is read again."""
-        if read.revision < self._revision:
-            for digests in asked:
-                self._asked.put(digests)
+        """Keep what was read, if the store had the newest change that a poll has seen; else it is read again.
+
+        A poll may have seen one since. If not, the store was set back, or that change was pruned: the next poll says.
+        """
+        if self.set_back:
+            return  # everybody who waited has been told
+        if read.base != self._base:
+            self._ask_again(asked)
+            return
+        if not read.has_base:
+            self._doubtful += asked
             return
         self.sunset = read.sunset
         for digests in asked:
@@ -178,6 +189,10 @@ class Known:
         self.kept[credential.digest] = Kept(credential, self.windows, bounded=bounded)
         self._of_account.setdefault(credential.account_id, set()).add(credential.digest)
 
+    def _ask_again(self, asked: list[Digests]) -> None:
+        for digests in asked:
+            self._asked.put(digests)
+
     def _wake(self, asked: list[Digests]) -> None:
         for digests in asked:
             for waiter in self._waiting.pop(digests, ()):
@@ -186,10 +201,11 @@ class Known:
     # --- In threads of their own ------------------------------------------------------------------------------------
     def _poll_on(self) -> None:
         take_private_connection()
-        base = Base()
+        base = NOTHING_SEEN
         while not self._stopping.is_set() and not self.set_back:
             try:
-                answer, base = poll(connection, base)
+                answer = poll(connection, base)
+                base = answer.seen
                 self._look()
             except StoreError as failure:
                 logger.warning("poll_failed", error=type(failure).__name__)
@@ -202,9 +218,9 @@ class Known:
     def _read_on(self) -> None:
         take_private_connection()
         while (first := self._asked.get()) is not None:
-            asked = [first, *self._asked_too()]
+            asked, base = [first, *self._asked_too()], self._base
             try:
-                read = read_credentials(connection, [digest for digests in asked for digest in digests])
+                read = read_credentials(connection, [digest for digests in asked for digest in digests], base)
             except StoreError as failure:
                 logger.warning("read_failed", error=type(failure).__name__)
                 connection.close()

@@ -15,7 +15,18 @@ from apikeys.gate.clock import boot_seconds
 from apikeys.gate.routes import EVERYTHING, Scopes
 from apikeys.secrets import Kind
 
-__all__ = ["Credential", "Read", "StoreError", "read_credentials", "read_usage"]
+__all__ = ["Base", "Credential", "Read", "StoreError", "read_credentials", "read_usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The newest revision that was seen, and its mark; None: not known."""
+
+    revision: int | None = None
+    mark: int | None = None
+
+
+NOTHING_SEEN = Base()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +50,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What the store held at one moment: its revision, and those of the digests that it knows."""
+    """What the store held at one moment: those of the digests that it knows."""
 
-    revision: int
+    base: Base  # by which it was asked
+    has_base: bool  # the store had that change then: nothing that was seen before is missing from what it said
     credentials: dict[bytes, Credential]
     sunset: Announced | None  # what counts for keys that belong to nobody
     asked_at: float  # boot seconds, taken before it was sent
@@ -50,12 +62,13 @@ class Read:
 
 # What a planned rotation prepared is found for the call log alone: it counts once it is a key.
 _READ = """
-    SELECT r.number, {in_recovery}, {unix_time},
+    SELECT r.number, b.mark, {in_recovery}, {unix_time},
            e.announced_at, e.authentication_ends_at, e.brownouts,
            s.announced_at, s.authentication_ends_at, s.brownouts,
            k.digest, k.id, k."end",
            a.id, a.number, a.slug, a.state, a.burst_limit, a.daily_limit, a.time_zone
     FROM (SELECT COALESCE(MAX(number), 0) AS number FROM accounts_revision) r
+    LEFT JOIN accounts_change b ON b.revision = %s
     LEFT JOIN apikeys_sunset e ON e.withdrawn_at IS NULL AND e.group_id IS NULL
     LEFT JOIN (
         SELECT digest, id, "end", account_id FROM apikeys_apikey WHERE digest IN ({digests})
@@ -65,26 +78,28 @@ _READ = """
     LEFT JOIN accounts_groupedaccount g ON g.account_id = k.account_id
     LEFT JOIN apikeys_sunset s ON s.withdrawn_at IS NULL AND s.group_id = g.group_id
 """
-_EVERYBODYS, _GROUPS, _KEY = slice(3, 6), slice(6, 9), slice(9, None)  # columns of an answer
+_EVERYBODYS, _GROUPS, _KEY = slice(4, 7), slice(7, 10), slice(10, None)  # columns of an answer
 
 
-def read_credentials(store: BaseDatabaseWrapper, digests: Sequence[bytes]) -> Read:
+def read_credentials(store: BaseDatabaseWrapper, digests: Sequence[bytes], base: Base = NOTHING_SEEN) -> Read:
     """Look digests up.
 
+    :param base: what the store is to have; for who keeps nothing, nothing.
     :raises StoreError: if the store cannot be asked, or is one that only follows another.
     """
     marks = ", ".join(["%s"] * len(digests))
     asked = _READ.format(in_recovery=in_recovery(store), unix_time=unix_time(store), digests=marks)
     asked_at = boot_seconds()
     with store.cursor() as cursor:
-        cursor.execute(asked, [*digests, *digests])
+        cursor.execute(asked, [base.revision, *digests, *digests])
         rows = cursor.fetchall()
-    revision, following, said = rows[0][:3]
+    number, mark, following, said = rows[0][:4]
     if following:
         raise OperationalError("The store is in recovery: it may lack the newest changes.")
     everybodys = _sunset(*rows[0][_EVERYBODYS])
     found = (_api_key(everybodys, row[_GROUPS], *row[_KEY]) for row in rows if row[_KEY][0] is not None)
-    return Read(revision, {credential.digest: credential for credential in found}, everybodys, asked_at, said)
+    has_base = mark == base.mark and number >= (base.revision or 0)
+    return Read(base, has_base, {credential.digest: credential for credential in found}, everybodys, asked_at, said)
 
 
 def _api_key(

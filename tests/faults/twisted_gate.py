@@ -17,7 +17,8 @@ import time_machine
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 if TYPE_CHECKING:
-    from apikeys.gate.changes import Base, Poll
+    from apikeys.gate.changes import Poll
+    from apikeys.gate.store import Base
 
 HOUR = 3600
 
@@ -61,7 +62,9 @@ def _asks_the_clock_late() -> None:
 
 def _drops_nothing() -> None:
     """Neither what changed nor, since no revision is newer, what was unknown."""
-    _after_each_poll(lambda answer: replace(answer, accounts=frozenset(), everything=False, revision=0))
+    from apikeys.gate.store import NOTHING_SEEN  # noqa: PLC0415 -- needs the settings
+
+    _after_each_poll(lambda answer: replace(answer, accounts=frozenset(), everything=False, seen=NOTHING_SEEN))
 
 
 def _trusts_for_ever() -> None:
@@ -75,7 +78,7 @@ def _trusts_for_ever() -> None:
 
 
 def _takes_any_store() -> None:
-    """A store that lacks what was seen is read on; so are reads that are older than the newest poll."""
+    """A store that lacks what was seen is read on, and is what reads are held to from then on."""
     _after_each_poll(lambda answer: replace(answer, set_back=False))
 
 
@@ -84,9 +87,8 @@ def _after_each_poll(then: "Callable[[Poll], Poll]") -> None:
 
     poll = changes.poll
 
-    def poll_and_then(store: BaseDatabaseWrapper, base: "Base") -> "tuple[Poll, Base]":
-        answer, newer = poll(store, base)
-        return then(answer), newer
+    def poll_and_then(store: BaseDatabaseWrapper, base: "Base") -> "Poll":
+        return then(poll(store, base))
 
     patch.object(known, "poll", poll_and_then).start()
 
