@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -28,8 +29,9 @@ from apikeys.secrets import Kind
 from tests.factories import AccountFactory
 from tests.gates import Connection, ProcessGate, bearer, database_url, request
 
+LONG = os.environ.get("GATE_FAULTS") == "long"
 CALLERS = 8
-ACCOUNTS = 2  # each with a rotator
+ACCOUNTS = 8 if LONG else 2  # each with a rotator, which spends nearly all of its time waiting
 OUT_OF_THE_WAY = 10**9
 PRESENTED = 5  # generations, the next one included
 PATIENCE = 2.0  # seconds for an answer
@@ -99,6 +101,11 @@ class Log:
     def accepted_too_early(self) -> list[Seen]:
         """Accepts that ended before the rotation to it began."""
         return [call for call in self._with(ACCEPTED) if call.ended < self._made(call).started]
+
+    def __str__(self) -> str:
+        verdicts = Counter(call.status for call in self.seen)
+        told = ", ".join(f"{number:,} x {status}" for status, number in sorted(verdicts.items()))
+        return f"{self.calls():,} calls ({told}), {self.rotations():,} rotations, {len(self.violations())} violations"
 
     def violations(self) -> list[Seen]:
         return self.accepted_too_late() + self.refused_while_current() + self.accepted_too_early()

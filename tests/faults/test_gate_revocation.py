@@ -3,10 +3,9 @@
 Eight callers and two rotators, while gates and rotators are killed and stopped, Redis and PostgreSQL go away, wall
 clocks are wrong and the database is set back (`tests.faults.revocation` says what is checked). With each of the things
 that keep G1 switched off the same finds violations. The short form runs with every test run; `GATE_FAULTS=long ./portal
-test tests/faults/test_gate_revocation.py` goes on for 200,000 calls and 1,000 rotations.
+test -m revocation` goes on for 200,000 calls and 1,000 rotations, and says at its end how many there were.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,14 +16,14 @@ import pytest
 from django.db import connection
 
 from accounts.revisions import LEASE_SECONDS
-from tests.faults.revocation import ACCEPTED, ACCOUNTS, Log, Rotators, Running, Seen, new_histories
+from tests.counted import Tell
+from tests.faults.revocation import ACCEPTED, ACCOUNTS, LONG, Log, Rotators, Running, Seen, new_histories
 from tests.gates import database_url
 from tests.postgresql_server import PostgreSQLServer
 from tests.redis_server import RedisServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.revocation]
 
-LONG = os.environ.get("GATE_FAULTS") == "long"
 CALLS, ROTATIONS = (200_000, 1_000) if LONG else (1_000, 3)  # at least
 UNDISTURBED_CALLS = 20_000
 ROUNDS = 20 if LONG else 1
@@ -38,8 +37,9 @@ def rotators(django_db_setup: None) -> Iterator[Rotators]:
         yield processes
 
 
-def assert_kept(log: Log) -> None:
+def assert_kept(log: Log, tell: Tell) -> None:
     """Nothing was violated, and there was something to violate."""
+    tell(str(log))
     assert log.accepted_too_late() == []
     assert log.refused_while_current() == []
     assert log.accepted_too_early() == []
@@ -47,18 +47,18 @@ def assert_kept(log: Log) -> None:
 
 
 def test_after_a_rotation_has_returned_no_gate_accepts_the_old_key_and_each_accepts_the_new_one(
-    rotators: Rotators,
+    rotators: Rotators, tell: Tell
 ) -> None:
     with Running({"one": "", "other": ""}, rotators) as under:
         while under.log.calls() < UNDISTURBED_CALLS:
             under.go_on(rotations=1)
 
-    assert_kept(under.log)
+    assert_kept(under.log, tell)
     assert {call.gate for call in under.log.seen if call.status == ACCEPTED} == {"one", "other"}
 
 
 def test_with_wrong_clocks_and_whatever_is_killed_or_stopped_only_the_current_key_is_accepted(
-    rotators: Rotators,
+    rotators: Rotators, tell: Tell
 ) -> None:
     rounds = 0
     with Running(WRONG_CLOCKS, rotators) as under:
@@ -70,13 +70,13 @@ def test_with_wrong_clocks_and_whatever_is_killed_or_stopped_only_the_current_ke
             under.stop_gate(1, seconds=STOPPED)
             rounds += 1
 
-    assert_kept(under.log)
+    assert_kept(under.log, tell)
     assert under.deaths == rounds * ACCOUNTS
     assert {call.gate for call in under.log.seen if call.status == ACCEPTED} == set(WRONG_CLOCKS)
 
 
 @pytest.mark.once("what happens to Redis is the same whatever the store")
-def test_while_redis_is_emptied_or_gone_only_the_current_key_is_accepted(rotators: Rotators) -> None:
+def test_while_redis_is_emptied_or_gone_only_the_current_key_is_accepted(rotators: Rotators, tell: Tell) -> None:
     with RedisServer() as redis, Running({"one": "", "other": ""}, rotators, redis_url=redis.url) as under:
         for _ in range(ROUNDS):
             under.go_on(rotations=1)
@@ -87,11 +87,11 @@ def test_while_redis_is_emptied_or_gone_only_the_current_key_is_accepted(rotator
             redis.start()
         under.go_on(rotations=1)
 
-    assert_kept(under.log)
+    assert_kept(under.log, tell)
 
 
 @pytest.mark.postgresql("SQLite has no server that could be stopped")
-def test_while_postgresql_is_stopped_at_once_and_started_only_the_current_key_is_accepted() -> None:
+def test_while_postgresql_is_stopped_at_once_and_started_only_the_current_key_is_accepted(tell: Tell) -> None:
     histories = new_histories()
     with (
         PostgreSQLServer() as server,
@@ -105,7 +105,7 @@ def test_while_postgresql_is_stopped_at_once_and_started_only_the_current_key_is
             server.start()
             under.go_on(rotations=2)
 
-    assert_kept(under.log)
+    assert_kept(under.log, tell)
 
 
 # --- The database set back to a dump ----------------------------------------------------------------------------------
@@ -127,9 +127,7 @@ def store_with_copy(directory: Path) -> Iterator[Place]:
     yield database_url(), lambda: put(live, copy), lambda: put(copy, live)
 
 
-def test_a_database_set_back_to_a_dump_brings_no_old_key_back_where_gates_notice_it(
-    tmp_path: Path,
-) -> None:
+def test_a_database_set_back_to_a_dump_brings_no_old_key_back_where_gates_notice_it(tmp_path: Path, tell: Tell) -> None:
     """The gates go on running. One that starts on such a database cannot know of it: that is G5."""
     gates = {"right": "", "credulous": "takes any store"}
     histories = new_histories()
@@ -145,6 +143,7 @@ def test_a_database_set_back_to_a_dump_brings_no_old_key_back_where_gates_notice
         done_at = time.monotonic()
         time.sleep(2 * LEASE_SECONDS)
 
+    tell(str(under.log))
     since = [call for call in under.log.seen if call.started > done_at + LEASE_SECONDS]
     assert {call.status for call in since if call.gate == "right"} == {503}
     assert {call.gate for call in under.log.violations()} == {"credulous"}
