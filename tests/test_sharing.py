@@ -1,5 +1,6 @@
 """What processes share of limits: the two counters, the calls of the day, and who lives (G8)."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -9,10 +10,12 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.limits import Mode, Windows
 from apikeys.gate.sharing import days, members, undertaker
+from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.bursts import (
     SPENT_SECONDS,
     BurstAsk,
@@ -444,3 +447,21 @@ def test_a_window_that_nobody_used_lately_is_given_up_where_a_counter_forgot() -
     windows.of(credential(burst=10), boot=0.0, wall=NOON).keep(10)
 
     assert one.freeze() == {}
+
+
+# --- The end of a process -----------------------------------------------------------------------------------------
+def test_a_process_that_has_left_does_not_find_itself_declared_dead() -> None:
+    """Polls go on for a moment after what was held has been given back."""
+    sharing = Sharing(Windows(), lambda what: what())
+    asker = Asker(sharing, at_once=True)
+    asker.start()
+    while not sharing.is_registered:
+        threading.Event().wait(0.02)
+    process = sharing.id
+    asker.stop()
+
+    with capture_logs() as said:
+        asker.look()
+
+    assert (state(process), said) == ((False, True), [])
+    assert sharing.id == process

@@ -65,6 +65,7 @@ class Asker:
         self._looked_at = self._days_at = self._tried_at = 0.0
         self._gone_since = self._incomplete_since = 0.0  # 0: it is neither
         self._is_troubled = False  # this turn had no answer
+        self._has_left = False
 
     def start(self) -> None:
         self._thread.start()
@@ -96,6 +97,8 @@ class Asker:
             return
         looked_at = boot_seconds()
         seen = members.look(process)
+        if self._has_left:  # polls go on while a process ends
+            return
         if seen is None or not seen.lives:
             sharing.hand_over(lambda: sharing.begin_anew(process))
             return
@@ -170,6 +173,7 @@ class Asker:
         self._drain()
         for start in range(0, len(self._pending), TOGETHER):
             self._ask(self._pending[start : start + TOGETHER])
+        self._has_left = True
         members.leave(sharing.id)
 
     def _from_owner(self, what: Callable[[], T]) -> T | None:
