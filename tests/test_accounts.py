@@ -102,3 +102,12 @@ def test_a_sign_in_enters_the_log_of_each_account_of_the_person() -> None:
 
     entries = AuditEntry.objects.filter(action=Action.SIGN_IN_SUCCEEDED)
     assert set(entries.values_list("account_id", flat=True)) == {one.account_id, other.account_id}
+
+
+@pytest.mark.parametrize("limit", ["burst_limit", "daily_limit"])
+def test_no_account_has_a_limit_of_nothing_not_even_by_sql(limit: str) -> None:
+    """Who may make no call is suspended: the answer says so, and no counter is asked."""
+    account = AccountFactory.create()
+
+    with pytest.raises(IntegrityError):
+        Account.objects.filter(pk=account.pk).update(**{limit: 0})
