@@ -4,8 +4,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Never
 
 import pytest
+from django.db import OperationalError
 from django.test import override_settings
 from django.utils import timezone
 
@@ -174,6 +176,25 @@ def test_a_refused_call_of_a_dead_key_names_account_credential_and_reason() -> N
     assert (call.account_id, call.credential_id, call.reason) == (key.account_id, key.id, "rotated")
     assert not DailyUsage.objects.exists()
     assert not LastUse.objects.exists()
+
+
+def test_a_call_during_which_the_store_went_away_is_in_the_log_of_whose_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(*_: object) -> Never:
+        raise OperationalError
+
+    key = ApiKeyFactory.create()
+    asked = request(bearer(key.secret()))
+    monkeypatch.setattr(direct, "read_usage", gone)
+
+    decision = direct.decide(asked)
+    direct.finish(decision, asked, status=decision.status, duration_us=10)
+
+    eventually(Call.objects.exists)
+    call = Call.objects.get()
+    assert (call.status, call.reason) == (503, "store_unavailable")
+    assert (call.account_id, call.credential_id) == (key.account_id, key.id)
 
 
 def test_a_rotated_key_is_proved_refused_and_the_new_one_not() -> None:

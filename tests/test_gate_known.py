@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -15,11 +16,12 @@ from accounts import operations, revisions
 from accounts.actors import SHELL
 from accounts.models import Account, Change, Revision
 from apikeys import secrets
-from apikeys.gate import changes, known
+from apikeys.gate import app, changes, known
 from apikeys.gate.changes import Poll, poll
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.store import NOTHING_SEEN, Base
 from apikeys.secrets import Kind
+from auditlog.models import Call
 from tests.factories import NOW, AccountFactory, ApiKeyFactory
 from tests.gates import Answer, Connection, ThreadGate, ask, bearer, request
 
@@ -246,6 +248,42 @@ def test_nothing_kept_counts_once_the_lease_is_over(gate: ThreadGate) -> None:
     assert before == 204
     assert (answer.status, answer.headers["retry-after"]) == (503, "2")
     assert ask(gate.port, bearer("garbage")).status == 401
+
+
+def test_a_call_that_no_store_could_be_asked_about_is_in_the_log_of_whose_it_was_as_far_as_the_gate_knows(
+    gate: ThreadGate,
+) -> None:
+    """Its answer is that of anybody: by then the credential may have ended."""
+    known_secret, secret = secrets.generate(Kind.API_KEY), secrets.generate(Kind.API_KEY)
+    key = ApiKeyFactory.create(secret=known_secret)
+    ask(gate.port, bearer(known_secret))
+    gate.gate.known._stopping.set()  # noqa: SLF001 -- no poll is answered any more
+    until(lambda: boot_seconds() > gate.gate.known.fresh_until)
+
+    answers = [ask(gate.port, bearer(known_secret)), ask(gate.port, bearer(secret))]
+
+    until(lambda: Call.objects.filter(status=503).count() == 2)
+    logged = {call.request_id: call for call in Call.objects.filter(status=503, reason="store_unavailable")}
+    its, nobodys = (logged[UUID(answer.headers["x-request-id"])] for answer in answers)
+    assert (its.account_id, its.credential_kind, its.credential_id) == (key.account_id, "api_key", key.id)
+    assert (nobodys.account_id, nobodys.credential_kind, nobodys.credential_id) == (None, "", None)
+    assert key.account.slug.encode() not in answers[0].body
+
+
+def test_a_call_that_waited_in_vain_for_its_limit_is_in_the_log_of_whose_it_was(
+    gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PATIENCE_SECONDS", 0.2)
+    secret = secrets.generate(Kind.API_KEY)
+    key = ApiKeyFactory.create(secret=secret)
+    gate.gate.asker.stop()
+
+    status = ask(gate.port, bearer(secret)).status
+
+    until(Call.objects.exists)
+    call = Call.objects.get()
+    assert (status, call.reason) == (503, "store_unavailable")
+    assert (call.account_id, call.credential_kind, call.credential_id) == (key.account_id, "api_key", key.id)
 
 
 def test_a_secret_that_was_unknown_is_known_once_its_key_is_there(gate: ThreadGate) -> None:

@@ -155,7 +155,7 @@ class Gate:
     ) -> bytes | None:
         boot, wall = boot_seconds(), time()
         if boot >= self.known.fresh_until:
-            return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
+            return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, of=kept, head=head)
         path, at = asked.target.partition(b"?")[0], boot + self.known.database_ahead
         judged_by_path = kept.bounded and not kept.standing
         ruling = self.api.rule(kept.scopes, asked.method, path) if judged_by_path else PASSES
@@ -187,7 +187,7 @@ class Gate:
                 return
             timeout.cancel()
             if waited_long:
-                answer: bytes | None = self._refuse(asked, number, Reason.STORE_UNAVAILABLE, head=head)
+                answer: bytes | None = self._refuse(asked, number, Reason.STORE_UNAVAILABLE, of=kept, head=head)
             else:
                 answer = self._decide(asked, number, kept, later, in_query=in_query, head=head)
             if answer is not None:
@@ -256,14 +256,21 @@ class Gate:
         *,
         head: bool,
         kept: Kept | None = None,
+        of: Kept | None = None,
         shown: Presented | None = None,
         ruling: Ruling = PASSES,
         sunset: Announced | None = None,
     ) -> bytes:
+        """Count and log a refusal; its answer.
+
+        :param kept: whose call it is, so far as it is proved; `of`: the same for the log alone, where it was proved
+            once: the answer is that of anybody.
+        """
         boot, wall = boot_seconds(), time()
-        self.decisions[kept.kind if kept else "", reason.value] += 1
+        whose = kept or of
+        self.decisions[whose.kind if whose else "", reason.value] += 1
         self.put(
-            (kept.who if kept else NOBODY, wall, asked.method, asked.target.partition(b"?")[0], STATUS[reason], None,
+            (whose.who if whose else NOBODY, wall, asked.method, asked.target.partition(b"?")[0], STATUS[reason], None,
              reason.value, asked.user_agent, asked.address, self.id_base + number, None)
         )  # fmt: skip
         request_id, nginx = self.request_ids.text(number), asked.nginx

@@ -113,13 +113,14 @@ def decide(request: ApiRequest) -> Decision:
     shown = _presented(request)
     if shown.reason:
         return _refusal(process, number, shown.reason, kind=shown.kind)
+    credential = None
     try:
         read, credential = _find(shown.secret)
         if credential is None:
             return _unknown(process, number, read, kind=shown.kind)
         return _judged(process, number, read, credential, in_query=shown.in_query)
     except StoreError:
-        return _refusal(process, number, Reason.STORE_UNAVAILABLE)
+        return _refusal(process, number, Reason.STORE_UNAVAILABLE, credential=credential)
 
 
 def close(*, patience: float = STOP_SECONDS) -> None:
