@@ -259,7 +259,7 @@ class Running:
             gate = self.gates[number % len(self.gates)]
             arguments = (self._calling, self.log.histories, part)
             self._callers.append(threading.Thread(target=gate.call_until, args=arguments))
-        for number in range(ACCOUNTS):
+        for number in range(len(self.log.histories)):
             self._rotations.append(threading.Thread(target=self._rotate_on, args=(number,)))
         for thread in [*self._callers, *self._rotations]:
             thread.start()

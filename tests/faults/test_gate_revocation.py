@@ -164,8 +164,9 @@ def test_with_any_part_of_a_gate_switched_off_this_would_be_noticed(rotators: Ro
 
 
 def test_without_the_wait_old_keys_are_accepted_so_this_would_be_noticed(rotators: Rotators) -> None:
-    with Running({"one": ""}, rotators, hasty=True) as under:
-        under.go_on(rotations=5 * ACCOUNTS)
+    few = new_histories()[:2]  # so that each secret is presented often
+    with Running({"one": ""}, rotators, hasty=True, histories=few) as under:
+        under.go_on(rotations=10)
 
     assert under.log.accepted_too_late() != []
     assert under.log.accepted_too_early() == []
