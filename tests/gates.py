@@ -172,6 +172,7 @@ class ProcessGate:
         twist: str = "",
         store: str = "",
         port: int = 0,
+        data_dir: Path | None = None,
     ) -> None:
         self.port = port or free_port()
         program = ["tests.faults.twisted_gate", twist] if twist else ["apikeys.gate"]
@@ -183,6 +184,7 @@ class ProcessGate:
                 "DATABASE_URL": store or database_url(),
                 "REDIS_URL": redis_url,
                 "LOG_LEVEL": "DEBUG" if log else "ERROR",
+                "DATA_DIR": str(data_dir or settings.DATA_DIR),
             },
             cwd=settings.BASE_DIR,
             stdout=said,
@@ -230,14 +232,28 @@ class ProcessGate:
             time.sleep(0.02)
         return status
 
+    def end_worker(self, number: signal.Signals) -> None:
+        """Send one of its workers a signal that ends it."""
+        worker = next(one for one in _children(self._process.pid) if "resource_tracker" not in _command(one))
+        os.kill(worker, number)
+        while _runs(worker):
+            time.sleep(0.02)
+
     @property
     def storing_pid(self) -> int:
         """The child that stores its calls."""
-        while True:
-            found = [path.read_text() for path in Path(f"/proc/{self._process.pid}/task").glob("*/children")]
-            if any(found):
-                return int("".join(found).split()[0])
+        while not (found := _children(self._process.pid)):
             time.sleep(0.02)
+        return found[0]
+
+
+def _children(pid: int) -> list[int]:
+    found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for children in found for child in children]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def _runs(pid: int) -> bool:

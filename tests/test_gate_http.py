@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from pytest_django import Settings
@@ -348,12 +349,14 @@ def test_metrics_never_leave_through_a_proxy_whatever_it_says_of_itself(gate: Th
     assert ask(gate.port, (name, "127.0.0.1"), target="/metrics").status == 403
 
 
-def test_metrics_count_decisions(gate: ThreadGate, secret: str) -> None:
-    ask(gate.port, bearer(secret))
-    ask(gate.port, bearer(secret))
-    ask(gate.port, bearer("garbage"))
+def test_metrics_count_decisions(settings: Settings, tmp_path: Path, secret: str) -> None:
+    settings.DATA_DIR = tmp_path  # other gates' counts are this machine's, too
+    with ThreadGate() as gate:
+        ask(gate.port, bearer(secret))
+        ask(gate.port, bearer(secret))
+        ask(gate.port, bearer("garbage"))
 
-    metrics = ask(gate.port, target="/metrics")
+        metrics = ask(gate.port, target="/metrics")
 
     assert _metric(metrics, 'keyportal_decisions_total{kind="api_key",reason=""}') == 2
     assert _metric(metrics, 'keyportal_decisions_total{kind="",reason="malformed"}') == 1

@@ -18,6 +18,7 @@ from apikeys.gate import answers, pages, refusals
 from apikeys.gate.announced import Announced
 from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, is_known_host
 from apikeys.gate.clock import boot_seconds
+from apikeys.gate.counts import CountsFile
 from apikeys.gate.decide import judge
 from apikeys.gate.known import Digests, Kept, Known
 from apikeys.gate.limits import REMAINING, Windows
@@ -64,7 +65,8 @@ class Gate:
         self.request_ids = RequestIds()
         self.decisions: Counter[tuple[str, str]] = Counter()  # refused calls by kind of credential and reason
         self.accepted = dict.fromkeys((kind.value for kind in secrets.Kind), 0)
-        self.now = boot_seconds()  # as of the last tick: enough to tell idle connections
+        self.began = boot_seconds()
+        self.now = self.began  # as of the last tick: enough to tell idle connections
         self.connections: set[GateProtocol] = set()
         self.turns = Turns(self.loop)
         self.new_hasher = secrets.keyed_hasher(next(iter(settings.DIGEST_PEPPERS.values()))).copy
@@ -302,6 +304,7 @@ class Gate:
         self.asker.start()
         self.known.start(self.loop)
         self.api.start()
+        self.counts = CountsFile(pages.NAMES, pages.counted(self))
         self._tick()
         until = boot_seconds() + FIRST_POLL_SECONDS
         while not self.known.fresh_until and boot_seconds() < until:  # noqa: ASYNC110 -- once: nobody comes too early
@@ -317,12 +320,15 @@ class Gate:
         self.api.stop()
         await asyncio.gather(asyncio.to_thread(self.asker.stop), asyncio.to_thread(self.writer.stop))
         await asyncio.to_thread(self.known.stop)
+        self.counts.set(pages.counted(self))
+        self.counts.close()
 
     def _tick(self) -> None:
         self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
         self.now = boot_seconds()
         for connection in list(self.connections):
             connection.expire(self.now)
+        self.counts.set(pages.counted(self))
         self._next_tick = self.loop.call_later(TICK_SECONDS, self._tick)
 
     def _hand_over(self, what: Callable[[], None]) -> None:

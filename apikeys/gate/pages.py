@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from django.db import connection
@@ -15,10 +16,14 @@ from prometheus_client.registry import Collector
 from apikeys.gate.answers import answer, json_answer
 from apikeys.gate.asked import FORWARDED_PREFIX
 from apikeys.gate.clock import boot_seconds
+from apikeys.gate.counts import NOW, machine
+from apikeys.gate.reasons import Reason
 from apikeys.gate.turns import BOUNDS
+from apikeys.secrets import Kind
 from auditlog import call_counts, origin
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterator
 
     from apikeys.gate.app import Gate
@@ -26,6 +31,33 @@ if TYPE_CHECKING:
 
 FORWARDING = (b"forwarded", b"x-real-ip")
 NOT_SHARED = "the shared counter cannot be asked: each process keeps to its share"
+
+KINDS, REASONS = ["", *map(str, Kind)], list(map(str, Reason))
+DECISIONS, TURNS = "decisions ", "turns "  # followed by kind and reason; by the bound
+TURN_BOUNDS = [*map(str, BOUNDS), "+Inf"]
+TURN_MICROSECONDS = "turn microseconds"
+QUEUED, POLLED_AT, SHARED = f"{NOW}queued", f"{NOW}polled at", f"{NOW}shared"  # the second: microseconds since boot
+NAMES = [
+    *(f"{DECISIONS}{kind} {reason}" for kind in KINDS for reason in REASONS),
+    *(TURNS + bound for bound in TURN_BOUNDS),
+    TURN_MICROSECONDS,
+    QUEUED,
+    POLLED_AT,
+    SHARED,
+]
+
+
+def counted(gate: Gate) -> dict[str, int]:
+    """What this process has counted, by NAMES."""
+    return {
+        **{f"{DECISIONS}{kind} ": number for kind, number in gate.accepted.items()},
+        **{f"{DECISIONS}{kind} {reason}": number for (kind, reason), number in gate.decisions.items()},
+        **{TURNS + bound: number for bound, number in zip(TURN_BOUNDS, gate.turns.within, strict=True)},
+        TURN_MICROSECONDS: int(gate.turns.seconds * 1e6),
+        QUEUED: gate.writer.queued,
+        POLLED_AT: int((gate.known.polled_at or gate.began) * 1e6),
+        SHARED: int(gate.asker.is_shared),
+    }
 
 
 def page(
@@ -45,6 +77,7 @@ def page(
         return answer(
             403, [("Content-Type", "text/plain")], b"Metrics are for loopback and METRICS_ALLOW.\n", head=head
         )
+    gate.counts.set(counted(gate))
     wait = asyncio.get_running_loop().run_in_executor(None, metrics, gate)
     wait.add_done_callback(lambda done: later(_metrics_answer(done, head=head)))
     return None
@@ -71,32 +104,27 @@ def may_read_metrics(fields: Fields, peer: Peer) -> bool:
 
 
 class _Counts(Collector):
-    """What this process decided, and the call log's counts of every process that this machine has had."""
+    """What this machine's gate processes decided, and the call log's counts of every process that it has had."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     def collect(self) -> Iterator[Metric]:
-        decisions = CounterMetricFamily(
-            "keyportal_decisions",
-            "Calls decided on, by kind of credential and reason of refusal (empty: accepted).",
-            labels=["kind", "reason"],
-        )
-        for kind, number in self._gate.accepted.items():
-            decisions.add_metric((kind, ""), number)
-        for labels, number in self._gate.decisions.copy().items():
-            decisions.add_metric(labels, number)
-        yield decisions
+        here = machine()
+        yield self._decisions(here.totals)
         yield from self._api_document()
-        yield self._turns()
-        queued = self._gate.writer.queued
-        yield GaugeMetricFamily("keyportal_calls_queued", "Calls that this process has yet to store.", queued)
-        age = boot_seconds() - self._gate.known.polled_at
-        yield GaugeMetricFamily("keyportal_last_poll_age_seconds", "Since the newest answered poll was sent.", age)
+        yield self._turns(here.totals)
+        queued = sum(here.each(QUEUED))
+        yield GaugeMetricFamily("keyportal_calls_queued", "Calls that gates on this machine have yet to store.", queued)
+        yield GaugeMetricFamily(
+            "keyportal_last_poll_age_seconds",
+            "Since the newest answered poll was sent, by the process on this machine that has waited longest.",
+            boot_seconds() - min(here.each(POLLED_AT)) / 1e6,
+        )
         yield GaugeMetricFamily(
             "keyportal_limits_shared",
             "1: limits are shared by all processes; 0: the shared counter is gone, each keeps to its share.",
-            self._gate.asker.is_shared,
+            min(here.each(SHARED)),
         )
         try:
             totals = call_counts.totals()
@@ -109,15 +137,33 @@ class _Counts(Collector):
         yield GaugeMetricFamily("keyportal_calls_waiting", "Calls on the disk, for the store to take.", totals.waiting)
         yield CounterMetricFamily("keyportal_calls_lost", "Calls that will never be in the call log.", totals.lost)
 
-    def _turns(self) -> Metric:
+    @staticmethod
+    def _decisions(totals: Counter[str]) -> Metric:
+        """Accepted calls of each kind; of refused ones what there were."""
+        found = CounterMetricFamily(
+            "keyportal_decisions",
+            "Calls decided on, on this machine, by kind of credential and reason of refusal (empty: accepted).",
+            labels=["kind", "reason"],
+        )
+        for kind in KINDS[1:]:
+            found.add_metric((kind, ""), totals[f"{DECISIONS}{kind} "])
+        for name, number in totals.items():
+            kind, _, reason = name.removeprefix(DECISIONS).partition(" ")
+            if name.startswith(DECISIONS) and reason:
+                found.add_metric((kind, reason), number)
+        return found
+
+    @staticmethod
+    def _turns(totals: Counter[str]) -> Metric:
         """Answered within a turn of the loop; what waits for the store or comes in parts takes longer."""
-        turns = self._gate.turns
-        counted, buckets = 0, []
-        for bound, number in zip([*map(str, BOUNDS), "+Inf"], turns.within, strict=True):
-            counted += number
-            buckets.append((bound, counted))
+        summed = accumulate(totals[TURNS + bound] for bound in TURN_BOUNDS)
         said = "From a turn's first bytes until its last answer was handed over, for each message in it."
-        return HistogramMetricFamily("keyportal_turn_seconds", said, buckets=buckets, sum_value=turns.seconds)
+        return HistogramMetricFamily(
+            "keyportal_turn_seconds",
+            said,
+            buckets=list(zip(TURN_BOUNDS, summed, strict=True)),
+            sum_value=totals[TURN_MICROSECONDS] / 1e6,
+        )
 
     def _api_document(self) -> Iterator[Metric]:
         api = self._gate.api
