@@ -1,6 +1,7 @@
 """The account API: what it answers, to the letter."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,10 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from apikeys.account_api.document import document
 from apikeys.gate import direct
+from apikeys.gate.reasons import Reason
+from apikeys.gate.store import Read, read_credentials
 from apikeys.models import ApiKey
+from apikeys.secrets import Kind
 from auditlog.models import Call
 from tests.account_api_calls import ask
 from tests.factories import AccountFactory, ApiKeyFactory
@@ -117,6 +121,71 @@ def test_the_daily_usage_is_an_object_with_times_in_iso_8601(key: ApiKey, versio
     }
 
 
+# --- Who may ask ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def granted(key: ApiKey, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has the store say that the secret is an app's, which it keeps none of yet."""
+
+    def grant(*scopes: str, **more: Any) -> None:
+        def of_an_app(*asked: Any) -> Read:
+            read = read_credentials(*asked)
+            its = {"scopes": frozenset(scopes), "kind": Kind.PRIVATE_APP, **more}
+            return replace(read, credentials={digest: replace(one, **its) for digest, one in read.credentials.items()})
+
+        monkeypatch.setattr(direct, "read_credentials", of_an_app)
+
+    return grant
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_app_needs_the_scope_oauth(key: ApiKey, granted: Callable[..., None], path: str) -> None:
+    granted("contacts.read")
+    without = ask(key, path)
+    granted("contacts.read", "oauth")
+
+    answer = ask(key, path)
+
+    said = without.json()
+    assert (without.status_code, said["category"]) == (403, "MISSING_SCOPES")
+    assert said["errors"][0]["context"] == {"requiredGranularScopes": ["oauth"]}
+    assert said["links"] == {"scopes": f"http://localhost/accounts/{key.account.slug}/private-apps/"}
+    assert without.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="oauth"'
+    assert (answer.status_code, ask(key, path, "HEAD").status_code) == (200, 200)
+
+
+def test_an_app_that_lacks_the_scope_counts_toward_no_limit(key: ApiKey, granted: Callable[..., None]) -> None:
+    granted(burst_limit=1)
+    refused = [ask(key, PATHS[0]).status_code for _ in range(3)]
+    granted("oauth", burst_limit=1)
+
+    assert [*refused, ask(key, PATHS[0]).status_code] == [403, 403, 403, 200]
+
+
+def test_an_apps_dead_token_is_not_told_what_it_lacks(key: ApiKey, granted: Callable[..., None]) -> None:
+    granted(end="deactivated")
+
+    answer = ask(key, PATHS[0])
+
+    assert (answer.status_code, answer.json()["category"]) == (401, "INVALID_AUTHENTICATION")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/integrations/v1/nothing", 404), ("/integrations/v1/..%2fme", 403)])
+def test_what_is_no_endpoint_opens_nothing_to_an_app(
+    key: ApiKey, granted: Callable[..., None], path: str, status: int
+) -> None:
+    granted("oauth")
+
+    assert ask(key, path).status_code == status
+
+
+def test_where_nothing_is_said_of_scopes_no_app_is_let_in(key: ApiKey, granted: Callable[..., None]) -> None:
+    granted("oauth")
+    asked = direct.ApiRequest("GET", "/anything", [("Authorization", f"Bearer {key.secret()}")], None)
+
+    assert direct.decide(asked).reason is Reason.UNKNOWN_ROUTE
+
+
+# --- What counts ------------------------------------------------------------------------------------------------------
 def test_the_call_itself_counts_and_refused_ones_do_not(key: ApiKey) -> None:
     ask(key, "/integrations/v1/me")
     ask(key, "/integrations/v1/me", "DELETE")

@@ -12,7 +12,7 @@ from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.models import Account
-from apikeys.account_api import metrics, refusals
+from apikeys.account_api import metrics, refusals, scopes
 from apikeys.account_api.endpoints import AcceptedCall, AcceptedRequest
 from apikeys.account_api.hidden import received_query
 from apikeys.gate import direct
@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 def door(request: HttpRequest) -> HttpResponse:
     started = time.perf_counter_ns()
     asked = as_asked(request)
-    decision = direct.decide(asked)
+    decision = direct.decide(asked, rule=scopes.rule)
     metrics.decisions.labels(decision.credential.kind if decision.credential else "", decision.reason).inc()
     structlog.contextvars.bind_contextvars(request_id=str(decision.request_id))
     response = _answer(request, decision) if decision.accepted else _refuse(decision)

@@ -17,6 +17,8 @@ from apikeys.account_api.shapes import DailyLimit, Details, Me, Usage, UsageResu
 VERSIONS = ("v3", "2026-03", "2026-09")  # spellings of one and the same
 SAME_AS = "x-same-as"  # in the document: the path that this one is another spelling of
 DATA_HOSTING_LOCATION = "self-hosted"
+ACCOUNT_DETAILS = "oauth"  # the scope that apps need for these and for usage
+SCOPES: dict[str, str] = {}  # by path: what an app needs there
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def daily_usage(request: AcceptedRequest) -> UsageResults:
 
 def _serve(path: str, view: Callable[..., Any], *, operation_id: str, summary: str, answers: Any) -> None:
     api.get(path, operation_id=operation_id, summary=summary, response=answers, by_alias=True)(view)
+    SCOPES[path] = ACCOUNT_DETAILS
 
 
 def _serve_dated(path: str, view: Callable[..., Any], *, operation_id: str, summary: str, answers: Any) -> None:
@@ -116,6 +119,7 @@ def _serve_dated(path: str, view: Callable[..., Any], *, operation_id: str, summ
             by_alias=True,
             openapi_extra={SAME_AS: first},
         )(view)
+        SCOPES[other] = SCOPES[first]
 
 
 _serve("/integrations/v1/me", me, operation_id="me", summary="Whose key is this?", answers=Me)

@@ -22,6 +22,7 @@ from apikeys.gate.limits import Window, Windows
 from apikeys.gate.presented import Presented, presented
 from apikeys.gate.reasons import LIMITS, STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
+from apikeys.gate.routes import EVERYTHING, PASSES, UNKNOWN, Ruling, Scopes
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
@@ -106,8 +107,18 @@ def _this_process() -> _Process:
     return _process
 
 
-def decide(request: ApiRequest) -> Decision:
-    """Judge one call. Whatever it carries, this answers; where the store cannot be asked, with a 503."""
+Rule = Callable[[Scopes, bytes, bytes], Ruling]  # of scopes, method, and path without its query
+
+
+def nothing_for_apps(scopes: Scopes, *_call: bytes) -> Ruling:
+    return PASSES if scopes is EVERYTHING else UNKNOWN
+
+
+def decide(request: ApiRequest, *, rule: Rule = nothing_for_apps) -> Decision:
+    """Judge one call. Whatever it carries, this answers; where the store cannot be asked, with a 503.
+
+    :param rule: which calls scopes open, of whatever is served here: not what API_SPEC describes.
+    """
     process = _this_process()
     number = process.request_ids.next_number()
     shown = _presented(request)
@@ -118,7 +129,9 @@ def decide(request: ApiRequest) -> Decision:
         read, credential = _find(shown.secret)
         if credential is None:
             return _unknown(process, number, read, kind=shown.kind)
-        return _judged(process, number, read, credential, in_query=shown.in_query)
+        path = request.target.partition("?")[0].encode(errors="replace")
+        ruling = rule(credential.scopes, request.method.encode(errors="replace"), path)
+        return _judged(process, number, read, credential, ruling, in_query=shown.in_query)
     except StoreError:
         return _refusal(process, number, Reason.STORE_UNAVAILABLE, credential=credential)
 
@@ -201,7 +214,10 @@ def _unknown(process: _Process, number: int, read: Read, *, kind: secrets.Kind |
     return _refusal(process, number, ended or Reason.UNKNOWN, sunset=sunset)
 
 
-def _judged(process: _Process, number: int, read: Read, credential: Credential, *, in_query: bool) -> Decision:
+def _judged(
+    process: _Process, number: int, read: Read, credential: Credential, ruling: Ruling, *, in_query: bool
+) -> Decision:
+    its_standing = standing(credential) or ruling.reason  # as the gate: a dead token is not told what it lacks
     process.asker.look()
     boot, wall = boot_seconds(), time.time()
     with process.lock:
@@ -219,21 +235,28 @@ def _judged(process: _Process, number: int, read: Read, credential: Credential, 
             boot, wall = boot_seconds(), time.time()
             fresh = process.asker.is_fresh and boot < patience
             ended = _ended(credential.sunset, read, boot=boot)
-            reason = ended or (judge(standing(credential), window, boot, wall) if fresh else Reason.STORE_UNAVAILABLE)
+            reason = ended or (judge(its_standing, window, boot, wall) if fresh else Reason.STORE_UNAVAILABLE)
             if reason not in LIMITS or not window.may_get(reason):
-                return _limited(process, number, reason, credential, window, in_query=in_query)
+                return _limited(process, number, reason, credential, window, ruling, in_query=in_query)
             process.sharing.wait(window, more.set)
         more.wait(max(patience - boot_seconds(), 0))
 
 
 def _limited(
-    process: _Process, number: int, reason: Reason, credential: Credential, window: Window, *, in_query: bool
+    process: _Process,
+    number: int,
+    reason: Reason,
+    credential: Credential,
+    window: Window,
+    ruling: Ruling,
+    *,
+    in_query: bool,
 ) -> Decision:
     """The decision that the limits leave; made while the lock is still held, so that its headers are of this call."""
     if reason in LIMITS and window.is_cut_off:
         reason = Reason.STORE_UNAVAILABLE
     if reason:
-        return _refusal(process, number, reason, credential=credential, window=window)
+        return _refusal(process, number, reason, credential=credential, window=window, ruling=ruling)
     headers = _lines(window.headers + window.remaining())
     if credential.sunset:
         headers += _lines(credential.sunset.headers)
@@ -252,6 +275,7 @@ def _refusal(
     credential: Credential | None = None,
     window: Window | None = None,
     sunset: Announced | None = None,
+    ruling: Ruling = PASSES,
 ) -> Decision:
     over_limit = window is not None and reason in LIMITS
     boot, retry_after = boot_seconds(), refusals.STORE_RETRY_SECONDS
@@ -259,10 +283,11 @@ def _refusal(
     if window is not None and over_limit:
         retry_after = window.retry_after(reason, boot=boot, wall=time.time())
         headers = _lines(window.headers + window.remaining())
-    headers += refusals.headers(reason, retry_after=retry_after)
+    headers += refusals.headers(reason, retry_after=retry_after, scopes=ruling.scopes)
     headers += _lines(refusals.sunset_lines(reason, credential.sunset if credential else sunset))
     slug = credential.account_slug if credential and reason not in refusals.SAME_FOR_ALL else ""
-    body = refusals.body(reason, process.request_ids.text(number), kind=kind, slug=slug)
+    kind = credential.kind if credential else kind
+    body = refusals.body(reason, process.request_ids.text(number), kind=kind, slug=slug, ruling=ruling)
     return _decision(process, number, reason, STATUS[reason], headers, body, credential, window)
 
 
