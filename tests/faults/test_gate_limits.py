@@ -8,7 +8,7 @@ seconds were surely accepted in them. With the sharing switched off the same fin
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -35,7 +35,20 @@ BURST = 60
 OUT_OF_THE_WAY = 10**9
 PAUSE = 0.004  # between two calls of a caller: so that more than one process gets to run
 
+LEFT, LEFT_TODAY = "x-hubspot-ratelimit-remaining", "x-hubspot-ratelimit-daily-remaining"
+
 Accepted = tuple[float, float]  # a call's beginning and end
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer said is left, of ten seconds and of the day."""
+
+    began: float
+    ended: float
+    is_accepted: bool
+    burst: int
+    daily: int
 
 
 @dataclass
@@ -44,12 +57,13 @@ class Callers:
 
     secret: str
     accepted: list[Accepted] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     statuses: set[int] = field(default_factory=set)
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
-    def at_gate(self, port: int, *, number: int = 1) -> None:
-        self._start(lambda: self._call_gate(port), number)
+    def at_gate(self, port: int, *, number: int = 1, pause: float = PAUSE) -> None:
+        self._start(lambda: self._call_gate(port, pause), number)
 
     def at_web(self, *, number: int = 1) -> None:
         self._start(self._call_directly, number)
@@ -65,24 +79,31 @@ class Callers:
         for thread in started:
             thread.start()
 
-    def _call_gate(self, port: int) -> None:
+    def _call_gate(self, port: int, pause: float) -> None:
         asked = request(bearer(self.secret))
         with suppress(OSError, AssertionError), Connection(port) as gate:  # it may be killed
-            while not self._stopping.wait(PAUSE):
+            while not self._stopping.wait(pause):
                 began = time.monotonic()
-                self._saw(began, gate.ask(asked).status)
+                answer = gate.ask(asked)
+                self._saw(began, answer.status, answer.headers)
 
     def _call_directly(self) -> None:
         asked = direct.ApiRequest(method="GET", target="/", headers=[bearer(self.secret)], address=None)
         while not self._stopping.wait(PAUSE):
             began = time.monotonic()
-            self._saw(began, 204 if (decision := direct.decide(asked)).accepted else decision.status)
+            decision = direct.decide(asked)
+            headers = {name.lower(): value for name, value in decision.headers}
+            self._saw(began, 204 if decision.accepted else decision.status, headers)
         connection.close()
 
-    def _saw(self, began: float, status: int) -> None:
+    def _saw(self, began: float, status: int, headers: Mapping[str, str]) -> None:
+        ended = time.monotonic()
         if status == 204:
-            self.accepted.append((began, time.monotonic()))
+            self.accepted.append((began, ended))
         self.statuses.add(status)
+        if LEFT in headers:
+            left, left_today = int(headers[LEFT]), int(headers[LEFT_TODAY])
+            self.told.append(Told(began, ended, status == 204, left, left_today))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -99,6 +120,21 @@ def most_in_any_window(accepted: list[Accepted]) -> int:
         (sum(1 for _, ended in calls[number:] if ended <= began + WINDOW) for number, (began, _) in enumerate(calls)),
         default=0,
     )
+
+
+def told_too_much(callers: Callers, *, burst: int, daily: int) -> list[Told]:
+    """Answers that said that more was left than can have been, whenever in their calls they were made.
+
+    An accepted call is counted before its answer is made; others were if they had ended before it began.
+    """
+    found = []
+    for told in callers.told:
+        before = [began for began, ended in callers.accepted if ended < told.began]
+        of_late = sum(1 for began in before if began > told.ended - WINDOW)
+        itself = int(told.is_accepted)
+        if told.burst > burst - of_late - itself or told.daily > daily - len(before) - itself:
+            found.append(told)
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +192,30 @@ def test_all_processes_together_accept_exactly_the_daily_limit() -> None:
     assert {204, 429} <= callers.statuses <= {204, 429, 503}  # 503: where the machine is too busy to answer in time
 
 
+@pytest.mark.parametrize(
+    "counter", ["table", pytest.param("redis", marks=pytest.mark.once("the numbers are in Redis, whatever the store"))]
+)
+def test_no_process_says_that_more_is_left_than_all_together_have(counter: str, settings: Settings) -> None:
+    """One is called now and then and hears little of the others, which use up what they can as fast as they can."""
+    daily = 3 * BURST // 2
+    _, secret = new_key(burst=BURST, daily=daily)
+    callers = Callers(secret)
+    with ExitStack() as stack:
+        if counter == "redis":
+            settings.REDIS_URL = stack.enter_context(RedisServer()).url
+        slow, *fast = [stack.enter_context(gate) for gate in new_gates(3)]
+        callers.at_gate(slow.port, pause=0.3)
+        until(lambda: len(callers.accepted) >= 3)
+        for gate in fast:
+            callers.at_gate(gate.port)
+        until(lambda: len(callers.accepted) >= daily)
+        time.sleep(1)
+        callers.stop()
+
+    assert told_too_much(callers, burst=BURST, daily=daily) == []
+    assert {told.burst > 0 for told in callers.told} == {told.daily > 0 for told in callers.told} == {True, False}
+
+
 def test_without_sharing_more_are_accepted_so_this_would_be_noticed() -> None:
     _, secret = new_key(burst=BURST)
     callers = Callers(secret)
@@ -167,6 +227,7 @@ def test_without_sharing_more_are_accepted_so_this_would_be_noticed() -> None:
         callers.stop()
 
     assert most_in_any_window(callers.accepted) == 2 * BURST
+    assert told_too_much(callers, burst=BURST, daily=OUT_OF_THE_WAY) != []
 
 
 def test_what_a_killed_process_held_is_spent() -> None:
