@@ -35,7 +35,9 @@ def json_answer(status: int, said: object, *, head: bool = False) -> bytes:
     return answer(status, [("Content-Type", "application/json")], json.dumps(said).encode(), head=head)
 
 
-def mistake(status: int, message: str, *, request_id: str, nginx: bool = False, close: bool = True) -> bytes:
+def mistake(
+    status: int, message: str, *, request_id: str, nginx: bool = False, head: bool = False, close: bool = True
+) -> bytes:
     """A request that is wrong as HTTP, in the one error body of the API."""
     said = {
         "status": "error",
@@ -48,7 +50,7 @@ def mistake(status: int, message: str, *, request_id: str, nginx: bool = False, 
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
     status = _for_nginx(status, headers, body) if nginx else status
-    return answer(status, headers, body, close=close)
+    return answer(status, headers, body, head=head, close=close)
 
 
 def refusal(

@@ -16,7 +16,7 @@ from accounts.revisions import LEASE_SECONDS
 from apikeys import secrets
 from apikeys.gate import answers, pages, refusals
 from apikeys.gate.announced import Announced
-from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, is_known_host
+from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, is_from_nginx, is_known_host
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.counts import CountsFile
 from apikeys.gate.decide import judge
@@ -132,7 +132,7 @@ class Gate:
         self.put(
             (NOBODY, time(), method, path, 401, None, "malformed", user_agent, address, self.id_base + number, None)
         )
-        answer = self.garbage[fields.get(b"x-gateway") == b"nginx"]
+        answer = self.garbage[is_from_nginx(fields)]
         return answer.replace(answers.ANY_REQUEST_ID, self.request_ids.text(number))
 
     # --- What is rarer ----------------------------------------------------------------------------------------------
@@ -326,6 +326,7 @@ class Gate:
     def _tick(self) -> None:
         self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
         self.now = boot_seconds()
+        self.turns.end()  # who has just sent something is not idle
         for connection in list(self.connections):
             connection.expire(self.now)
         self.counts.set(pages.counted(self))

@@ -17,16 +17,20 @@ from auditlog import origin
 
 REPEATED = b"\0"  # joins the values of a header that came more than once; no header's value holds it
 CHECK = b"/check"
+BLANKS = b" \t"  # may follow a header's value (RFC 9112, 5.1); the parser leaves them to be cut off
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,16}")  # token of RFC 9110, 9.1; ours is shorter
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _ONCE = (b"host", b"x-original-method", b"x-original-uri", b"x-forwarded-method", b"x-forwarded-uri", b"x-gateway")
 
-# The headers that the gate reads; of all others it only counts how many there are. Any that says that somebody
-# forwarded the request is kept too: /metrics must not leave through a proxy.
+# The headers that the gate and its connections read; of all others it only counts how many there are. Any that says
+# that somebody forwarded the request is kept too: /metrics must not leave through a proxy.
 READ = frozenset(
-    (*_ONCE, b"authorization", b"x-api-key", b"user-agent", b"x-forwarded-for", b"forwarded", b"x-real-ip")
-)
+    (
+        *_ONCE, b"authorization", b"x-api-key", b"user-agent", b"x-forwarded-for", b"forwarded", b"x-real-ip",
+        b"connection", b"transfer-encoding", b"expect",
+    )
+)  # fmt: skip
 FORWARDED_PREFIX = b"x-forwarded-"
 
 Fields = dict[bytes, bytes]
@@ -68,8 +72,12 @@ def local_path(url: bytes, fields: Fields) -> bytes:
 
 @lru_cache(maxsize=256)
 def is_known_host(host: bytes) -> bool:
-    domain, _ = split_domain_port(host.decode("latin-1"))
+    domain, _ = split_domain_port(host.rstrip(BLANKS).decode("latin-1"))
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def is_from_nginx(fields: Fields) -> bool:
+    return fields.get(b"x-gateway", b"").rstrip(BLANKS) == b"nginx"
 
 
 def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
@@ -80,7 +88,8 @@ def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
     get = fields.get
     target = get(b"x-original-uri") or get(b"x-forwarded-uri")
     if target:
-        its_method = get(b"x-original-method") or get(b"x-forwarded-method") or b"GET"
+        target = target.rstrip(BLANKS)
+        its_method = (get(b"x-original-method") or get(b"x-forwarded-method") or b"GET").rstrip(BLANKS)
     else:
         target, its_method = (path[len(CHECK) :], method) if len(path) > len(CHECK) else (b"/", b"GET")
     if its_method != b"GET" and not _METHOD.fullmatch(its_method):
@@ -92,7 +101,7 @@ def asked(path: bytes, method: bytes, fields: Fields, peer: "Peer") -> Asked:
         get(b"x-api-key"),
         get(b"user-agent", b""),
         peer.caller(get(b"x-forwarded-for")),
-        get(b"x-gateway") == b"nginx",
+        is_from_nginx(fields),
     )
 
 

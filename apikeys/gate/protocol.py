@@ -15,6 +15,7 @@ import structlog
 
 from apikeys.gate import answers
 from apikeys.gate.asked import (
+    BLANKS,
     CHECK,
     FORWARDED_PREFIX,
     READ,
@@ -23,6 +24,7 @@ from apikeys.gate.asked import (
     MistakenRequestError,
     Peer,
     asked,
+    is_from_nginx,
     local_path,
 )
 
@@ -37,6 +39,7 @@ HEADERS_LIMIT = 100
 BODY_LIMIT = 1_048_576
 REQUEST_SECONDS = 10.0  # from a request's first byte to its last
 IDLE_SECONDS = 75.0  # a little more than gateways keep connections
+UNTAKEN_SECONDS = 10.0  # how long answers wait for a client that does not take them
 DRAIN_SECONDS = 0.5  # that a connection has for one more request when the server stops
 
 logger = structlog.get_logger(__name__)
@@ -48,6 +51,12 @@ SPELLINGS = {
 } | dict.fromkeys(
     (b"accept", b"Accept", b"accept-encoding", b"Accept-Encoding", b"content-type", b"Content-Type"), UNREAD
 )
+
+END = b"\r\n\r\n"  # of a head, and of trailers
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+VERSIONS = {"1.0", "1.1"}
+UNANSWERED = {b"TRACE", b"CONNECT"}
+NOT_HTTP = "This is not a request of HTTP/1.1."
 
 Request = tuple[bytes, bytes, Fields, bool]  # url, method, headers that the gate reads, keep the connection
 
@@ -67,13 +76,18 @@ class GateProtocol(asyncio.Protocol):
         self.waiting = False
         self.closing = False
         self.draining = False  # the server stops: the next answer is the last
-        self.since = self.gate.now  # boot seconds: when the request in progress began, or the last one ended
+        self.is_stuck = False  # the client does not take its answers
+        self.since = (
+            self.gate.now
+        )  # boot seconds: when the request in progress began, the last one did, or it got stuck
         self.in_request = False
-        self.held = 0  # bytes of the request in progress, so far
+        self.held = 0  # bytes of the request in progress, so far; without those that came with the one before it
+        self.counts = False  # bytes of headers
+        self.tail = b""  # what the bytes that came end with, if they end within a request
         self.url = b""
         self.fields: Fields = {}
         self.headers = 0
-        self.head_bytes = 0  # counted only where there are many
+        self.head_bytes = 0  # of the headers, or then of the trailers; counted only where they may be many
         self.body_bytes = 0
         self.odd = False  # the hot path does not take this request
         self.head: Fields | None = None  # the headers, once chunks have begun: what comes after them are trailers
@@ -102,10 +116,15 @@ class GateProtocol(asyncio.Protocol):
         return self.waiting  # keep our half open while an answer is due
 
     def pause_writing(self) -> None:
+        self.is_stuck, self.since = True, self.gate.now
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if not self.waiting and not self.closing:
+        self.is_stuck = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not self.waiting and not self.closing and not self.is_stuck:
             self.transport.resume_reading()
 
     def shutdown(self) -> None:
@@ -119,43 +138,57 @@ class GateProtocol(asyncio.Protocol):
         self.gate.loop.call_later(DRAIN_SECONDS, self._end_idle)
 
     def _end_idle(self) -> None:
+        self.turns.end()
         if not self.waiting and not self.in_request:
-            self.transport.close()
+            self._close()
 
     def expire(self, now: float) -> None:
-        """Close a connection that has been silent, or is too slow with a request."""
+        """Close a connection that has been silent, or is too slow with a request or with taking its answers."""
+        if self.is_stuck or self.transport.is_closing():  # which it is until the last answer has been taken
+            if now - self.since > UNTAKEN_SECONDS:
+                self.transport.abort()
+            return
         if self.closing or self.waiting:
             return
         if self.in_request and now - self.since > REQUEST_SECONDS:
             self._mistaken(408, "The request took too long.")
             self.flush()
         elif not self.in_request and now - self.since > IDLE_SECONDS:
-            self.transport.close()
+            self._close()
 
     # --- Turns ------------------------------------------------------------------------------------------------------
     def parse(self, data: bytes) -> None:
         """Parse what came, and judge the requests that it ends."""
-        if not self.in_request:
+        if self.in_request:
+            self.counts = True
+        else:
             self.in_request, self.since = True, self.gate.now
+            # What is left uncounted ends with a head that has come in whole, and is no longer than one may be.
+            self.counts = len(data) > HEAD_LIMIT or data[-4:] != END
         self.held += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.closing = True  # the upgrade was ignored; what follows is not HTTP any more
+            if self.parser.get_method() == b"PRI":  # how HTTP/2 begins
+                self._mistaken(400, NOT_HTTP)
+            self.closing = True  # any other upgrade was ignored; what follows is not HTTP any more
         except httptools.HttpParserCallbackError:
             logger.exception("gate_failed")
             self._mistaken(500, "The gate failed at this request.")
         except httptools.HttpParserError:
-            self._mistaken(400, "This is not a request of HTTP/1.1.")
-        if self.held > HEAD_LIMIT:
-            self._check_unfinished()
+            self._mistaken(400, NOT_HTTP)
+        if self.in_request:
+            self._unfinished(data)
 
     # --- httptools --------------------------------------------------------------------------------------------------
     def on_url(self, url: bytes) -> None:
         self.url += url
+        self.in_request = True  # it may have come with the one before it
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers += 1
+        if self.counts:
+            self.head_bytes += len(name) + len(value)
         field = SPELLINGS.get(name)
         if field is None:
             field = name.lower()
@@ -163,14 +196,22 @@ class GateProtocol(asyncio.Protocol):
         if field:
             fields = self.fields
             if field in fields:
-                value, self.odd = fields[field] + REPEATED + value, True
+                self.odd = True
+                if self.headers > HEADERS_LIMIT:
+                    return  # it is refused: not worth copying what came before, each time
+                value = fields[field] + REPEATED + value
             fields[field] = value
-        if self.held > HEAD_LIMIT:
-            self.head_bytes += len(name) + len(value)
 
     def on_chunk_header(self) -> None:
-        if self.head is None:
-            self.head, self.fields, self.odd = self.fields, {}, True
+        if self.head is not None:
+            return
+        if self.head_bytes > HEAD_LIMIT:
+            self._check_bounds()
+        # Other codings, and chunks before HTTP/1.1, are where servers disagree on a message's end (RFC 9112, 6.1).
+        is_usual = self.fields.get(b"transfer-encoding", b"").rstrip(BLANKS).lower() == b"chunked"
+        if not is_usual or self.parser.get_http_version() != "1.1":
+            self._mistaken(400, "Transfer-Encoding may be chunked, and nothing else.")
+        self.head, self.fields, self.odd, self.head_bytes = self.fields, {}, True, 0
 
     def on_body(self, body: bytes) -> None:
         self.body_bytes += len(body)
@@ -181,6 +222,11 @@ class GateProtocol(asyncio.Protocol):
         method, keep = self.parser.get_method(), self.parser.should_keep_alive()
         if self.closing or len(self.url) > LINE_LIMIT or self.head_bytes > HEAD_LIMIT or self.headers > HEADERS_LIMIT:
             self._check_bounds()
+            return
+        # The parser takes HTTP/0.9 and HTTP/2.0 too. It keeps none of their connections, unless it is told to; so here
+        # the version, which is dear to ask for, is looked at.
+        if (not keep or b"connection" in self.fields) and self.parser.get_http_version() not in VERSIONS:
+            self._mistaken(400, NOT_HTTP)
             return
         answer = None
         if self.url == CHECK and method == b"GET" and not self.odd and not self.waiting:
@@ -207,8 +253,8 @@ class GateProtocol(asyncio.Protocol):
         url, method, fields, keep = request
         try:
             path = local_path(url, fields)
-            if method == b"TRACE":
-                self._mistaken(405, "TRACE is not answered.", nginx=fields.get(b"x-gateway") == b"nginx")
+            if method in UNANSWERED:
+                self._refuse(405, f"{method.decode()} is not answered.", request)
                 return
             is_check = path.startswith(CHECK) and (len(path) == len(CHECK) or path[len(CHECK)] in b"/?")
             if is_check:
@@ -217,7 +263,7 @@ class GateProtocol(asyncio.Protocol):
             else:
                 done = self.gate.page(path, method, fields, self.peer, self._later(keep=keep))
         except MistakenRequestError as mistaken:
-            self._mistaken(400, str(mistaken), nginx=fields.get(b"x-gateway") == b"nginx")
+            self._refuse(400, str(mistaken), request)
             return
         if done is None:
             self.waiting = True
@@ -231,11 +277,10 @@ class GateProtocol(asyncio.Protocol):
         def answered(answer: bytes) -> None:
             self.waiting = False
             self._done(answer, keep=keep)
-            while self.behind and not self.waiting and not self.closing:
+            while self.behind and not self.waiting:
                 self._answer(self.behind.popleft())
             self.flush()
-            if not self.waiting and not self.closing:
-                self.transport.resume_reading()
+            self._read_on()
 
         return answered
 
@@ -244,15 +289,33 @@ class GateProtocol(asyncio.Protocol):
             answer, keep = answers.with_close(answer), False
         self.answers.append(answer)
         if not keep:
-            self.closing = True
+            self._end()
 
-    def _check_unfinished(self) -> None:
-        """Bound what is held of a request that has not come in whole."""
-        if self.head is None and not self.body_bytes:
-            if self.held > HEAD_LIMIT + LINE_LIMIT:
-                self._check_bounds()
-        elif self.held > BODY_LIMIT + HEAD_LIMIT + LINE_LIMIT:
-            self._mistaken(413, "The body is larger than the gate reads.")
+    def _end(self) -> None:
+        """The answer that was just made is the last one."""
+        self.closing = True
+        self.behind.clear()
+
+    def _unfinished(self, data: bytes) -> None:
+        """Bound what is held of a request that has not come in whole; let its body come, if it waits to be let."""
+        if not self.held:
+            self.since = self.gate.now  # it came with the end of the one before it
+        self.tail = (self.tail + data)[-4:]
+        if self.head_bytes > HEAD_LIMIT or self.headers > HEADERS_LIMIT or len(self.url) > LINE_LIMIT:
+            self._check_bounds()
+        elif self.head is not None or self.body_bytes:
+            if self.held > BODY_LIMIT + HEAD_LIMIT + LINE_LIMIT:
+                self._mistaken(413, "The body is larger than the gate reads.")
+        elif self.held > HEAD_LIMIT + LINE_LIMIT:
+            self._check_bounds()
+        elif b"expect" in self.fields and self.tail == END and not self.waiting and not self.closing:
+            self._let_body_come()
+
+    def _let_body_come(self) -> None:
+        """Answer who wants to hear that its body is welcome, as it must be (RFC 9110, 10.1.1)."""
+        is_asked = self.fields[b"expect"].rstrip(BLANKS).lower() == b"100-continue"
+        if is_asked and self.parser.get_http_version() == "1.1":
+            self.answers.append(CONTINUE)
 
     def _check_bounds(self) -> None:
         if self.closing:
@@ -262,17 +325,32 @@ class GateProtocol(asyncio.Protocol):
         else:
             self._mistaken(431, "The headers are more than 100 or longer than 8,192 bytes.")
 
-    def _mistaken(self, status: int, message: str, *, nginx: bool = False) -> None:
-        """Refuse what is not a proper request, and close: what follows it cannot be told apart from it."""
-        if self.closing or self.waiting:  # an answer before this one's turn would be taken for another's
-            self.closing = True
-            return
-        self.answers.append(answers.mistake(status, message, request_id=self.gate.new_request_id(), nginx=nginx))
+    def _mistaken(self, status: int, message: str) -> None:
+        """Take no more: what follows cannot be told apart from it. Say so, unless others are to be answered first."""
+        if not self.closing and not self.waiting:
+            self._refuse(status, message)
         self.closing = True
+
+    def _refuse(self, status: int, message: str, request: Request | None = None) -> None:
+        """Refuse what is not a proper request, as the connection's last."""
+        _, method, fields, _ = request or (b"", self.parser.get_method(), {}, False)
+        mistake = answers.mistake(
+            status,
+            message,
+            request_id=self.gate.new_request_id(),
+            nginx=is_from_nginx(fields),
+            head=method == b"HEAD",
+        )
+        self.answers.append(mistake)
+        self._end()
 
     def flush(self) -> None:
         if self.answers and not self.transport.is_closing():
             self.transport.write(b"".join(self.answers))
             self.answers.clear()
         if self.closing and not self.waiting:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        self.closing, self.since = True, self.gate.now
+        self.transport.close()
