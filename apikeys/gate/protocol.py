@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the gate: httptools parses, this keeps order, bounds and patience.
+"""HTTP/1.1 for the gate: `usual` reads what is usual, httptools the rest; this keeps order, bounds and patience.
 
 One connection is one `GateProtocol`. A request is answered when its last byte has come; its body is counted and thrown
 away. Answers leave in the order of their requests: while one waits for the store, those behind it wait too.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 import structlog
 
-from apikeys.gate import answers
+from apikeys.gate import answers, usual
 from apikeys.gate.asked import (
     BLANKS,
     CHECK,
@@ -27,6 +27,7 @@ from apikeys.gate.asked import (
     is_from_nginx,
     local_path,
 )
+from apikeys.gate.usual import read_usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,14 +44,6 @@ UNTAKEN_SECONDS = 10.0  # how long answers wait for a client that does not take 
 DRAIN_SECONDS = 0.5  # that a connection has for one more request when the server stops
 
 logger = structlog.get_logger(__name__)
-
-# Headers as they are usually spelled, so that most need no lower(); UNREAD for those that only count.
-UNREAD = b""
-SPELLINGS = {
-    spelling: name for name in READ for spelling in (name, b"-".join(part.capitalize() for part in name.split(b"-")))
-} | dict.fromkeys(
-    (b"accept", b"Accept", b"accept-encoding", b"Accept-Encoding", b"content-type", b"Content-Type"), UNREAD
-)
 
 END = b"\r\n\r\n"  # of a head, and of trailers
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -89,7 +82,6 @@ class GateProtocol(asyncio.Protocol):
         self.headers = 0
         self.head_bytes = 0  # of the headers, or then of the trailers; counted only where they may be many
         self.body_bytes = 0
-        self.odd = False  # the hot path does not take this request
         self.head: Fields | None = None  # the headers, once chunks have begun: what comes after them are trailers
 
     # --- asyncio ----------------------------------------------------------------------------------------------------
@@ -134,7 +126,7 @@ class GateProtocol(asyncio.Protocol):
         after an answer with `Connection: close` (RFC 9112, 9.6) costs none.
         """
         self.turns.end()
-        self.draining = self.odd = True
+        self.draining = True
         self.gate.loop.call_later(DRAIN_SECONDS, self._end_idle)
 
     def _end_idle(self) -> None:
@@ -159,6 +151,8 @@ class GateProtocol(asyncio.Protocol):
     # --- Turns ------------------------------------------------------------------------------------------------------
     def parse(self, data: bytes) -> None:
         """Parse what came, and judge the requests that it ends."""
+        if self._is_usual(data):
+            return
         if self.in_request:
             self.counts = True
         else:
@@ -180,6 +174,18 @@ class GateProtocol(asyncio.Protocol):
         if self.in_request:
             self._unfinished(data)
 
+    def _is_usual(self, data: bytes) -> bool:
+        """Whether this was one usual request, whole and by itself; it has been judged then."""
+        if self.in_request or self.waiting or self.closing or self.draining or len(data) > usual.LIMIT:
+            return False
+        request = read_usual(data)
+        answer = self.gate.check_plain(request.groups(), self.peer) if request is not None else None
+        if answer is None:
+            return False
+        self.answers.append(answer)
+        self.since = self.gate.now
+        return True
+
     # --- httptools --------------------------------------------------------------------------------------------------
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -189,18 +195,14 @@ class GateProtocol(asyncio.Protocol):
         self.headers += 1
         if self.counts:
             self.head_bytes += len(name) + len(value)
-        field = SPELLINGS.get(name)
-        if field is None:
-            field = name.lower()
-            field = field if field in READ or field.startswith(FORWARDED_PREFIX) else UNREAD
-        if field:
-            fields = self.fields
-            if field in fields:
-                self.odd = True
-                if self.headers > HEADERS_LIMIT:
-                    return  # it is refused: not worth copying what came before, each time
-                value = fields[field] + REPEATED + value
-            fields[field] = value
+        field, fields = name.lower(), self.fields
+        if field not in READ and not field.startswith(FORWARDED_PREFIX):
+            return
+        if field in fields:
+            if self.headers > HEADERS_LIMIT:
+                return  # it is refused: not worth copying what came before, each time
+            value = fields[field] + REPEATED + value
+        fields[field] = value
 
     def on_chunk_header(self) -> None:
         if self.head is not None:
@@ -211,7 +213,7 @@ class GateProtocol(asyncio.Protocol):
         is_usual = self.fields.get(b"transfer-encoding", b"").rstrip(BLANKS).lower() == b"chunked"
         if not is_usual or self.parser.get_http_version() != "1.1":
             self._mistaken(400, "Transfer-Encoding may be chunked, and nothing else.")
-        self.head, self.fields, self.odd, self.head_bytes = self.fields, {}, True, 0
+        self.head, self.fields, self.head_bytes = self.fields, {}, 0
 
     def on_body(self, body: bytes) -> None:
         self.body_bytes += len(body)
@@ -228,19 +230,10 @@ class GateProtocol(asyncio.Protocol):
         if (not keep or b"connection" in self.fields) and self.parser.get_http_version() not in VERSIONS:
             self._mistaken(400, NOT_HTTP)
             return
-        answer = None
-        if self.url == CHECK and method == b"GET" and not self.odd and not self.waiting:
-            answer = self.gate.check_plain(self.fields, self.peer)
-        if answer is not None:
-            self.answers.append(answer)
-            if not keep:
-                self.closing = True
-        else:
-            fields = self.fields if self.head is None else self.head
-            self._take((self.url, method, fields, keep))
+        fields = self.fields if self.head is None else self.head
+        self._take((self.url, method, fields, keep))
         self.url, self.fields, self.headers, self.in_request, self.held = b"", {}, 0, False, 0
-        if self.odd or self.head_bytes or self.body_bytes:
-            self.odd, self.head_bytes, self.body_bytes, self.head = False, 0, 0, None
+        self.head_bytes, self.body_bytes, self.head = 0, 0, None
 
     # --- Answers ----------------------------------------------------------------------------------------------------
     def _take(self, request: Request) -> None:
