@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import calls, gate, keys, reminders, routes
+from benchmarks import calls, collect, gate, keys, reminders, routes
 
 BENCHMARKS = {
     "gate": gate.main,
     "keys": keys.main,
     "calls": calls.main,
+    "collect": collect.main,
     "reminders": reminders.main,
     "routes": routes.main,
 }

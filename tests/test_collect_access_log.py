@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -92,6 +93,66 @@ def test_a_store_that_is_away_costs_no_line(collecting: Collecting) -> None:
 
     until_complete(call)
     assert collecting.end() == {"completed": 1}
+
+
+REFUSED = 599  # the status of what the store of this test refuses
+REFUSING = {
+    "sqlite": [
+        (
+            f"CREATE TRIGGER refusing BEFORE UPDATE ON auditlog_call WHEN NEW.status = {REFUSED} "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+        (
+            f"CREATE TRIGGER refusing BEFORE UPDATE ON auditlog_call FOR EACH ROW WHEN (NEW.status = {REFUSED}) "
+            "EXECUTE FUNCTION refuse()"
+        ),
+    ],
+}
+TAKING = {
+    "sqlite": ["DROP TRIGGER refusing"],
+    "postgresql": ["DROP TRIGGER refusing ON auditlog_call", "DROP FUNCTION refuse"],
+}
+
+
+@contextmanager
+def store_that_refuses() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        for statement in REFUSING[connection.vendor]:
+            cursor.execute(statement)
+        try:
+            yield
+        finally:
+            for statement in TAKING[connection.vendor]:
+                cursor.execute(statement)
+
+
+def test_what_the_store_refuses_keeps_no_other_line_from_its_call(collecting: Collecting) -> None:
+    bad, *good = [incomplete() for _ in range(200)]
+    with store_that_refuses():
+        collecting.by_http(*(line(call) for call in good[:77]), line(bad, status=REFUSED), *map(line, good[77:]))
+
+        until_complete(*good)
+
+        assert collecting.end() == {"completed": 199, "unknown": 1}
+    bad.refresh_from_db()
+    assert (bad.status, bad.duration_us) == (204, None)
+    said = [json.loads(text) for text in collecting.said.read_text().splitlines() if "access_log_refused" in text]
+    assert {one["lines"] for one in said} == {1}
+    assert not any(str(bad.request_id) in str(one) for one in said)
+
+
+def test_a_store_that_refuses_everything_is_not_pressed_and_takes_the_lines_later(collecting: Collecting) -> None:
+    calls = [incomplete() for _ in range(200)]
+    with store_that_refuses():
+        collecting.by_http(*(line(call, status=REFUSED) for call in calls))
+        while '"access_log_refused"' not in collecting.said.read_text():
+            time.sleep(0.05)
+
+    until_complete(*calls)
+    assert collecting.end() == {"completed": 200}
 
 
 @pytest.mark.once("what comes in by sockets knows nothing of the store")

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
-from django.db.utils import Error as StoreError
 from django.utils import timezone
 
 from auditlog.connections import take_private_connection
 from auditlog.gateway_log.collector import BAD, BATCH_LIMIT, DROPPED, OVERSIZE, UNTRUSTED, Collector
-from auditlog.gateway_log.completions import NOTHING, Completions
+from auditlog.gateway_log.completions import Completions
 from auditlog.gateway_log.listeners import Listener, listening
 from auditlog.gateway_log.receiver import Receiver
 
@@ -78,9 +77,6 @@ class Service:
             logger.warning("access_log_waits", error=type(failure).__name__, held=len(self._collector))
             await asyncio.get_running_loop().run_in_executor(self._store, _close)
             return 0
-        except StoreError as failure:  # one of these is at fault: none of them may keep the others waiting
-            logger.error("access_log_refused", error=type(failure).__name__, lines=len(due))  # noqa: TRY400 -- a trace could show a row
-            outcome = NOTHING
         self._collector.settle(due, outcome, clock=time.monotonic(), last=last)
         return len(due)
 
