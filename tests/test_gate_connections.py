@@ -54,6 +54,25 @@ def test_a_head_that_comes_in_parts_is_bounded_as_one(bench: Bench) -> None:
     assert statuses(wire) == [431]
 
 
+@pytest.mark.parametrize("beginning", [b"G", b"GET", b"GET ", b"POST"])
+def test_what_begins_behind_a_request_is_part_of_what_comes_next(bench: Bench, beginning: bytes) -> None:
+    wire = bench.connect()
+
+    wire.send(HEAD + b"\r\n" + beginning)
+    wire.send(PLAIN)
+
+    assert statuses(wire) == [401, 400]
+
+
+def test_a_mistake_behind_a_head_request_is_told(bench: Bench) -> None:
+    wire = bench.connect()
+
+    wire.send(PLAIN.replace(b"GET", b"HEAD") + b"BREW /check\r\n\r\n")
+
+    assert statuses(wire) == [204, 400]
+    assert wire.answered.endswith(b"}")
+
+
 def test_trailers_are_bounded(bench: Bench) -> None:
     wire = bench.connect()
     wire.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")

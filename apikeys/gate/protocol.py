@@ -187,9 +187,11 @@ class GateProtocol(asyncio.Protocol):
         return True
 
     # --- httptools --------------------------------------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        self.in_request = True  # also where its first bytes come with the end of the one before it
+
     def on_url(self, url: bytes) -> None:
         self.url += url
-        self.in_request = True  # it may have come with the one before it
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers += 1
@@ -326,7 +328,7 @@ class GateProtocol(asyncio.Protocol):
 
     def _refuse(self, status: int, message: str, request: Request | None = None) -> None:
         """Refuse what is not a proper request, as the connection's last."""
-        _, method, fields, _ = request or (b"", self.parser.get_method(), {}, False)
+        _, method, fields, _ = request or (b"", self.parser.get_method() if self.url else b"", {}, False)
         mistake = answers.mistake(
             status,
             message,
