@@ -1,6 +1,7 @@
 """How the gate learns that something changed, or that the store is not the one it read (G1)."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from accounts import operations, revisions
 from accounts.actors import SHELL
 from accounts.models import Account, Change, Revision
 from apikeys import secrets
-from apikeys.gate import app, changes, known
+from apikeys.gate import app, changes, known, limits
 from apikeys.gate.changes import Poll, poll
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.store import NOTHING_SEEN, Base
@@ -323,6 +324,19 @@ def test_memory_is_bounded(gate: ThreadGate, monkeypatch: pytest.MonkeyPatch) ->
     assert (set(accepted), set(unknown)) == ({204}, {401})
     assert len(gate.gate.known.kept) <= 100
     assert len(gate.gate.known.unknown) <= 3
+
+
+def test_where_there_is_no_room_the_least_lately_used_goes(gate: ThreadGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"KEPT_LIMIT": 3, "LOOKED_AT": 3, "LET_GO": 1}.items():
+        monkeypatch.setattr(known, name, number)
+    first, second, third, fourth = (ApiKeyFactory.create() for _ in range(4))
+
+    for key in (first, second, third, first, fourth):
+        ask(gate.port, bearer(key.secret()))
+        time.sleep(1.5 / limits.TICKS_PER_SECOND)
+
+    assert [kept.who[2] for kept in gate.gate.known.kept.values()] == [key.id.hex for key in (third, first, fourth)]
+    assert second.account_id not in gate.gate.known._of_account  # noqa: SLF001 -- else it would grow for ever
 
 
 def test_a_key_digested_under_an_older_pepper_is_still_found(settings: Settings) -> None:

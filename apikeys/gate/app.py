@@ -44,7 +44,7 @@ TICK_SECONDS = 0.5
 FIRST_POLL_SECONDS = 2.0
 USUAL_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
 QUERY_DEPRECATION = "{}: {}\r\n".format(*refusals.QUERY_DEPRECATION).encode()
-ACCEPTED = b"HTTP/1.1 204 No Content\r\n%b%b" + REMAINING + b"X-Request-Id: %b%012x\r\n\r\n"
+ACCEPTED = b"HTTP/1.1 204 No Content\r\n%b%b%b" + REMAINING + b"X-Request-Id: %b%012x\r\n\r\n"
 
 call_storage = partial(ProcessStorage, (sys.executable, "-m", "apikeys.gate.call_storage"))
 
@@ -119,7 +119,8 @@ class Gate:
         self.accepted[kept.kind] += 1
         left = window.left  # in place what `left_now` says of a call that was just counted
         return ACCEPTED % (
-            self.date, kept.head, window.left_today + window.beyond, left, left, window.room, self.id_prefix, number
+            self.date, window.headers, kept.head, window.left_today + window.beyond, left, left, window.room,
+            self.id_prefix, number
         )  # fmt: skip
 
     def _refuse_garbage(
@@ -178,7 +179,7 @@ class Gate:
         about = _with_query_deprecation(kept) if in_query else kept.head
         left_today, left, seconds = kept.window.left_now()
         return ACCEPTED % (
-            self.date, about, left_today, left, left, seconds, self.id_prefix, number
+            self.date, kept.window.headers, about, left_today, left, left, seconds, self.id_prefix, number
         )  # fmt: skip
 
     def _ask_others(self, asked: Asked, number: int, kept: Kept, later: Later, *, in_query: bool, head: bool) -> None:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from apikeys.gate.announced import Announced
 
 POLL_SECONDS = 0.2
-KEPT_LIMIT = 100_000  # credentials
+KEPT_LIMIT = 250_000  # credentials; about 400 MiB with their accounts' windows
+LOOKED_AT, LET_GO = 1_000, 200  # of the longest kept, where there is no room: the least lately used of these go
 UNKNOWN_LIMIT = 10_000  # well-formed secrets that the store does not know
 WAITING_LIMIT = 10_000  # secrets asked for at once
 STOP_SECONDS = 0.5  # a thread that hangs at the store longer ends with the process
@@ -58,9 +59,8 @@ class Kept:
         self.window = windows.of(credential, boot=boot_seconds(), wall=time())
         self.sunset = credential.sunset
         self.ends_at = self.sunset.next_refusal(0) if self.sunset else inf  # Unix seconds by the database's clock
-        self.head = (
-            self.window.headers
-            + (self.sunset.headers if self.sunset else b"")
+        self.head = (  # after the plan's headers, which are the window's
+            (self.sunset.headers if self.sunset else b"")
             + (
                 f"X-Account-Id: {credential.account_number}\r\n"
                 f"X-Account-Slug: {credential.account_slug}\r\n"
@@ -97,7 +97,7 @@ class Known:
         self.sunset: Announced | None = None  # what counts for `unknown`
         self.set_back = False  # the store lacks a change that was seen: until a restart nothing counts
         self._base = NOTHING_SEEN  # by the newest poll
-        self._of_account: dict[int, set[bytes]] = {}
+        self._of_account: dict[int, tuple[bytes, ...]] = {}  # digests: mostly one
         self._waiting: dict[Digests, list[Waiter]] = {}
         self._doubtful: list[Digests] = []  # read from a store that lacked the base: for the next poll to judge
         self._asked: SimpleQueue[Digests | None] = SimpleQueue()
@@ -182,12 +182,26 @@ class Known:
         self._wake(asked)
 
     def keep(self, credential: Credential) -> None:
-        while len(self.kept) >= KEPT_LIMIT:
-            for digest in list(islice(self.kept, KEPT_LIMIT // 100)):
-                self._of_account[self.kept.pop(digest).who[0] or 0].discard(digest)
+        if len(self.kept) >= KEPT_LIMIT:
+            self._make_room()
         bounded = self._api.bounds(credential.scopes)
         self.kept[credential.digest] = Kept(credential, self.windows, bounded=bounded)
-        self._of_account.setdefault(credential.account_id, set()).add(credential.digest)
+        others = self._of_account.get(credential.account_id, ())
+        self._of_account[credential.account_id] = (
+            *(one for one in others if one != credential.digest),
+            credential.digest,
+        )
+
+    def _make_room(self) -> None:
+        """Let go of what was least lately used among the longest kept; the others of these are the newest then."""
+        kept = [(digest, self.kept.pop(digest)) for digest in list(islice(self.kept, LOOKED_AT))]
+        kept.sort(key=lambda one: one[1].window.tick)
+        for digest, let_go in kept[:LET_GO]:
+            account_id = let_go.who[0]
+            rest = tuple(one for one in self._of_account.pop(account_id) if one != digest)
+            if rest:
+                self._of_account[account_id] = rest
+        self.kept.update(kept[LET_GO:])
 
     def _ask_again(self, asked: list[Digests]) -> None:
         for digests in asked:

@@ -11,9 +11,11 @@ nothing. Windows belong to one thread, or to whoever holds the lock (`apikeys.ga
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import islice
 from math import ceil
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -32,8 +34,8 @@ LEASE_BURSTS = 6  # a lease of the day's calls is at most so many times the burs
 REMAINING = (
     b'X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\nRateLimit: "burst";r=%d;t=%d\r\n'
 )
-WINDOWS_KEPT = 100_000  # accounts; more than that and idle ones make room
-PRUNE_TICKS = 10 * TICKS_PER_SECOND
+WINDOWS_KEPT = 250_000  # accounts; more than that and idle ones make room
+LOOKED_AT = 20  # windows, for each new one that finds no room
 
 
 def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
@@ -41,6 +43,17 @@ def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
     day = datetime.fromtimestamp(wall, zone).date()
     midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone)
     return day, midnight.astimezone(UTC).timestamp()
+
+
+@lru_cache(maxsize=4_096)
+def limit_headers(burst: int, daily: int) -> bytes:
+    """What an answer says of the limits themselves; one object for all accounts of a plan."""
+    return (
+        f"X-HubSpot-RateLimit-Daily: {daily}\r\n"
+        f"X-HubSpot-RateLimit-Interval-Milliseconds: {WINDOW_SECONDS * 1000}\r\n"
+        f"X-HubSpot-RateLimit-Max: {burst}\r\n"
+        f'RateLimit-Policy: "burst";q={burst};w={WINDOW_SECONDS}\r\n'
+    ).encode()
 
 
 class Mode(NamedTuple):
@@ -73,7 +86,7 @@ class Window:
     def __init__(self, credential: Credential, windows: Windows, *, boot: float, wall: float) -> None:
         self.windows, self.mode = windows, windows.mode
         self.account_id = credential.account_id
-        self.slots: deque[tuple[int, int]] = deque()  # tick, calls in it; oldest first
+        self.slots: list[tuple[int, int]] = []  # tick, calls in it; oldest first; a deque has ten times the size
         self.tick, self.here = -1, 0  # the newest tick, and the calls in it, which are not in a slot yet
         self.room = 0  # whole seconds from this tick until the oldest counted calls leave the window
         self.burst, self.daily = credential.burst_limit, credential.daily_limit
@@ -151,7 +164,7 @@ class Window:
             slots.append((self.tick, self.here))
             self.here = 0
         while slots and slots[0][0] < tick - WINDOW_TICKS:
-            self.left += slots.popleft()[1]
+            self.left += slots.pop(0)[1]
         self.tick = tick
         oldest = slots[0][0] if slots else tick
         self.room = min(-(-(oldest + WINDOW_TICKS + 1 - tick) // TICKS_PER_SECOND), WINDOW_SECONDS)
@@ -258,7 +271,7 @@ class Window:
         day, ends = day_of(shared, self.zone)
         self.day_ends = wall + ends - shared
         if day.isoformat() != self.day:
-            self.day = day.isoformat()
+            self.day = intern(day.isoformat())
             self.left_today = self.lent_today = self.stored = self.settled = self.back = self.beyond = 0
             self.low_today = self.barred_today = 0
             if self.windows.sharing is None:
@@ -278,12 +291,7 @@ class Window:
 
     # --- What callers are told ----------------------------------------------------------------------------------------
     def _say_limits(self) -> None:
-        self.headers = (
-            f"X-HubSpot-RateLimit-Daily: {self.daily}\r\n"
-            f"X-HubSpot-RateLimit-Interval-Milliseconds: {WINDOW_SECONDS * 1000}\r\n"
-            f"X-HubSpot-RateLimit-Max: {self.burst}\r\n"
-            f'RateLimit-Policy: "burst";q={self.burst};w={WINDOW_SECONDS}\r\n'
-        ).encode()
+        self.headers = limit_headers(self.burst, self.daily)
 
     def left_now(self) -> tuple[int, int, int]:
         """As of the last call: what is left of the day, what of the window, and whole seconds until that is more."""
@@ -314,7 +322,6 @@ class Windows:
         self.mode = Mode()
         self.wall_ahead: float | None = None  # the shared clock's Unix time less `boot_seconds`, once that is known
         self._of: dict[int, Window] = {}
-        self._pruned = 0
 
     def of(self, credential: Credential, *, boot: float, wall: float) -> Window:
         """The account's window, following the plan that was just read."""
@@ -338,17 +345,14 @@ class Windows:
         return self._of.setdefault(window.account_id, window)
 
     def _make_room(self, boot: float) -> None:
-        """Let idle windows go, and give back what they hold. There may be none: then do not look again at once."""
-        tick = int(boot * TICKS_PER_SECOND)
-        if tick < self._pruned + PRUNE_TICKS:
-            return
-        self._pruned = tick
-        for account_id, window in list(self._of.items()):
-            if not window.is_idle(boot):
+        """Of the longest kept windows let idle ones go, and have them give back what they hold before they do."""
+        for account_id in list(islice(self._of, LOOKED_AT)):
+            window = self._of.pop(account_id)
+            is_idle = window.is_idle(boot)
+            if is_idle and (self.sharing is None or not (window.told or window.left_today)):
                 continue
-            if self.sharing is None or not (window.told or window.left_today):
-                del self._of[account_id]
-            else:  # it goes the next time, when the counter has heard that nothing is held
-                window.give(tick)
+            self._of[account_id] = window  # the newest now
+            if is_idle and self.sharing is not None:  # it goes the next time: the counter hears first what is held
+                window.give(window.tick)
                 window.give_today()
                 self.sharing.ask(window, wants=False)
