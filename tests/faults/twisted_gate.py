@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from math import inf
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -72,7 +71,7 @@ def _trusts_for_ever() -> None:
 
     def confirm(answer: "Poll") -> "Poll":
         time.sleep(0.5)
-        return replace(answer, asked_at=inf)
+        return replace(answer, asked_at=answer.asked_at + 1000 * HOUR)
 
     _after_each_poll(confirm)
 
