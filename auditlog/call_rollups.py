@@ -4,20 +4,22 @@ By hour: credential, caller and reason (`CallsByCaller`). By day: credential, ca
 Both are UTC's. A batch of thousands of calls raises a row for each of these that it has, not for each call.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from time import gmtime, strftime
-from typing import Any
+from itertools import compress, repeat
+from typing import Any, NamedTuple, TypeVar
 
-from django.db import connection
-
-from auditlog.call_rows import Call, Cleaner, store_calls, store_last_uses, timestamps
-from auditlog.callers import route_of
+from auditlog.call_rows import MICROSECONDS, NOBODY, Batch, Cleaner
+from auditlog.call_tables import CallTable, store_last_uses
+from auditlog.callers import route_of, routes_of
 from auditlog.models import Call as CallModel
 from auditlog.models import CallsByCaller, CallsByRoute
-from auditlog.upserts import Upsert
+from auditlog.upserts import Row, Upsert
 
-HOUR, DAY = 3_600, 86_400  # seconds
+Period = TypeVar("Period")
+
+HOUR, DAY = 3_600 * MICROSECONDS, 86_400 * MICROSECONDS
 FAILED = 400  # the least status that says so (RFC 9110, 15)
 ROUTES_A_CALLER = 100  # a day, with a credential; the others are counted together, as the route ""
 CALLERS_REMEMBERED = 20_000
@@ -33,60 +35,76 @@ BY_ROUTE = Upsert(
     {"calls": "+", "failed": "+"},
 )
 
-# Account, hour, credential, agent, network, reason, method, route: all that roll-ups tell apart
-Alike = tuple[int, int, str, str, str, str, str, str]
-Count = tuple[int, int, float, float]  # calls, failed ones, when the first and the last was
+
+class Alike(NamedTuple):
+    """Calls of somebody by columns, with all that roll-ups tell apart; one account's in the order of their times."""
+
+    account: Sequence[int]
+    credential: Sequence[str]
+    agent: Sequence[str]
+    network: Sequence[str]
+    reason: Sequence[str]
+    method: Sequence[str]
+    route: Sequence[str]
+    at: Sequence[int]  # microseconds since 1970
+    failed: Sequence[bool]
+
+
+NO_CALLS = Alike._make(repeat((), len(Alike._fields)))
+
+
+class Counted(NamedTuple):
+    """What calls add to the roll-ups: their rows."""
+
+    by_caller: list[Row]
+    by_route: list[Row]
+
+    def store(self) -> None:
+        """Raise them, in the calls' own transaction."""
+        BY_CALLER.run(self.by_caller)
+        BY_ROUTE.run(self.by_route)
 
 
 class RollUps:
-    """Raises the roll-ups. Remembers the routes of each caller, whose number a day is bounded."""
+    """Counts. Remembers the routes of each caller, whose number a day is bounded."""
 
     def __init__(self) -> None:
-        self._day = 0
+        self._day = ""
         self._routes: dict[tuple[Any, ...], set[str]] = {}
 
-    def add(self, cleaner: Cleaner, calls: Iterable[Call]) -> None:
-        """Count a batch, in its own transaction."""
-        counted = _counted(cleaner, calls).items()
-        self._raise(
-            (
-                (who[0], hour, who[2], *cleaner.caller(user_agent, address)[:2], reason, cleaner.method(method), route),
-                (calls, calls if failed else 0, first, last),
-            )
-            for (who, method, route, user_agent, address, reason, failed, hour), (calls, first, last) in counted
-        )
+    def count(self, batch: Batch) -> Counted:
+        return self._count(_of_batch(batch))
 
     def add_rows(self, calls: Iterable[CallModel]) -> None:
         """Count calls that were not stored by the call writer: a demonstration's, and those of tests."""
-        for one in calls:
-            at = one.at.timestamp()
-            self._raise((alike, (1, int(one.status >= FAILED), at, at)) for alike in _alike(one))
+        self._count(_of_rows(calls)).store()
 
     def add_failed(self, calls: Iterable[CallModel]) -> None:
         """Count calls as failed that were counted when they were accepted: their gateway told how they ended."""
-        ended = [(one, one.at.timestamp()) for one in calls]
-        self._raise((alike, (0, 1, at, at)) for one, at in ended for alike in _alike(one))
+        ended = _of_rows(calls)
+        self._count(ended._replace(failed=[True] * len(ended.at)), anew=False).store()
 
-    def _raise(self, alike: Iterable[tuple[Alike, Count]]) -> None:
-        by_caller: dict[tuple[Any, ...], Count] = {}
-        by_route: dict[tuple[Any, ...], Count] = {}
-        for (account, hour, credential, agent, network, reason, method, route), count in alike:
-            day = hour // 24
-            named = self._bounded((account, credential, agent, network), day, route)
-            _add(by_caller, (account, hour, credential, agent, network, reason), count)
-            _add(by_route, (account, day, credential, agent, network, method, named), count)
-        text = timestamps()
-        BY_CALLER.run(
-            [
-                (account, _hour(hour), *who, calls, failed, text(first), text(last))
-                for (account, hour, *who), (calls, failed, first, last) in by_caller.items()
-            ]
-        )
-        BY_ROUTE.run([(account, _day(day), *what, *count[:2]) for (account, day, *what), count in by_route.items()])
+    def _count(self, calls: Alike, *, anew: bool = True) -> Counted:
+        """:param anew: they count as calls, not only as failed."""
+        return Counted(_by_caller(calls, anew=anew), self._by_route(calls, anew=anew))
 
-    def _bounded(self, caller: tuple[Any, ...], day: int, route: str) -> str:
-        if day != self._day or len(self._routes) > CALLERS_REMEMBERED:
-            self._day, self._routes = day, {}
+    def _by_route(self, calls: Alike, *, anew: bool) -> list[Row]:
+        days = _periods(calls.at, DAY, _day)
+        callers = zip(calls.account, days, calls.credential, calls.agent, calls.network, strict=True)
+        keys = list(zip(callers, calls.method, calls.route, strict=True))
+        failed = Counter(compress(keys, calls.failed))
+        found: dict[Row, tuple[int, int]] = {}
+        for key, number in Counter(keys).items():
+            caller, method, route = key
+            named = (*caller, method, self._bounded(caller, route))
+            already, failed_already = found.get(named, (0, 0))
+            found[named] = already + number * anew, failed_already + failed.get(key, 0)
+        return [(*named, *numbers) for named, numbers in found.items()]
+
+    def _bounded(self, caller: tuple[Any, ...], route: str) -> str:
+        """:param caller: account, day, credential, agent, network."""
+        if caller[1] != self._day or len(self._routes) > CALLERS_REMEMBERED:
+            self._day, self._routes = caller[1], {}
         known = self._routes.setdefault(caller, set())
         if route not in known:
             if len(known) >= ROUTES_A_CALLER:
@@ -95,63 +113,69 @@ class RollUps:
         return route
 
 
-def _alike(one: CallModel) -> Iterator[Alike]:
-    """What a stored call is counted under; nothing for one of nobody."""
-    if one.account_id is not None and one.credential_id is not None:
-        who = (one.credential_id.hex, one.agent, one.network, one.reason)
-        yield (one.account_id, int(one.at.timestamp()) // HOUR, *who, one.method, route_of(one.path))
-
-
 class Recorder:
     """Puts batches into the log: rows, last uses, roll-ups."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         self.cleaner = Cleaner(mask)
+        self._table = CallTable()
         self._roll_ups = RollUps()
 
-    def record(self, calls: list[Call]) -> None:
-        """Put one batch there, in its own transaction. Sorts `calls` by account: neighbours in the index."""
-        calls.sort(key=_account)
-        store_calls(self.cleaner, calls)
-        store_last_uses(calls)
-        self._roll_ups.add(self.cleaner, calls)
+    def record(self, batch: Batch) -> None:
+        """Put one there, in its own transaction. It is counted while the store takes its rows in."""
+        with self._table.going_in(batch):
+            counted = self._roll_ups.count(batch)
+        store_last_uses(batch)
+        counted.store()
 
 
-def _account(call: Call) -> int:
-    return call[0][0] or 0
+def _by_caller(calls: Alike, *, anew: bool) -> list[Row]:
+    hours = _periods(calls.at, HOUR, HOUR.__mul__)
+    keys = list(zip(calls.account, hours, calls.credential, calls.agent, calls.network, calls.reason, strict=True))
+    failed = Counter(compress(keys, calls.failed))
+    last = dict(zip(keys, calls.at, strict=True))
+    first = dict(zip(reversed(keys), reversed(calls.at), strict=True))
+    return [(*key, number * anew, failed.get(key, 0), first[key], last[key]) for key, number in Counter(keys).items()]
 
 
-def _counted(cleaner: Cleaner, calls: Iterable[Call]) -> Mapping[tuple[Any, ...], list[Any]]:
-    """How many calls are alike, and when the first and the last of them was; those of nobody are left out."""
-    found: dict[tuple[Any, ...], list[Any]] = {}
-    route_of = cleaner.route
-    for who, at, method, path, status, _, reason, user_agent, address, _, _ in calls:
-        if who[2] is None:
-            continue
-        key = (who, method, route_of(path), user_agent, address, reason, status >= FAILED, int(at) // HOUR)
-        seen = found.get(key)
-        if seen is None:
-            found[key] = [1, at, at]
-        else:
-            seen[0] += 1
-            if at > seen[2]:
-                seen[2] = at
-            elif at < seen[1]:
-                seen[1] = at
-    return found
+def _periods(times: Sequence[int], length: int, name: Callable[[int], Period]) -> Iterable[Period]:
+    """For each time, the name of the period of that length that it is in, by its number since 1970."""
+    if not times:
+        return ()
+    number, last = min(times) // length, max(times) // length
+    if number == last:  # nearly always
+        return [name(number)] * len(times)
+    names = {at: name(at) for at in range(number, last + 1)}
+    return [names[at // length] for at in times]
 
 
-def _add(counts: dict[tuple[Any, ...], Count], key: tuple[Any, ...], more: Count) -> None:
-    kept = counts.get(key)
-    if kept is not None:
-        more = (kept[0] + more[0], kept[1] + more[1], min(kept[2], more[2]), max(kept[3], more[3]))
-    counts[key] = more
+def _of_batch(batch: Batch) -> Alike:
+    batch = Batch._make(column[batch.who.count(NOBODY) :] for column in batch)  # nobody's calls are the first
+    if not batch.who:
+        return NO_CALLS
+    accounts, _, credentials = zip(*batch.who, strict=True)
+    agents, networks, _, _ = zip(*batch.caller, strict=True)
+    return Alike(
+        account=accounts,
+        credential=credentials,
+        agent=agents,
+        network=networks,
+        reason=batch.reason,
+        method=batch.method,
+        route=routes_of(batch.path),
+        at=batch.at,
+        failed=tuple(map(FAILED.__le__, batch.status)),
+    )
 
 
-def _hour(number: int) -> str:
-    zone = "+00" if connection.vendor == "postgresql" else ""
-    return strftime("%Y-%m-%d %H:%M:%S", gmtime(number * HOUR)) + zone
+def _of_rows(calls: Iterable[CallModel]) -> Alike:
+    rows = [
+        (one.account_id, one.credential_id.hex, one.agent, one.network, one.reason, one.method, route_of(one.path),
+         round(one.at.timestamp() * MICROSECONDS), one.status >= FAILED)
+        for one in sorted(calls, key=lambda one: one.at) if one.account_id and one.credential_id
+    ]  # fmt: skip
+    return Alike._make(zip(*rows, strict=True)) if rows else NO_CALLS
 
 
 def _day(number: int) -> str:
-    return datetime.fromtimestamp(number * DAY, UTC).date().isoformat()
+    return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()

@@ -13,8 +13,9 @@ from django.utils import timezone
 from auditlog import call_spool, partitions
 from auditlog.call_counts import is_alive
 from auditlog.call_rollups import Recorder
-from auditlog.call_rows import Call, Usage, raise_usage
+from auditlog.call_rows import Call
 from auditlog.call_spool import Segment, SpoolFullError
+from auditlog.call_tables import Usage, raise_usage
 from auditlog.connections import take_private_connection
 from auditlog.models import CallWriter
 
@@ -166,15 +167,15 @@ class LocalStorage:
             raise StorageUnavailableError(type(failure).__name__) from failure
 
     def _store_once(self, segment: Segment, calls: list[Call]) -> Usage:
-        now = timezone.now()
+        now, batch = timezone.now(), self._recorder.cleaner.batch(calls)
         with transaction.atomic():
             about = {"started_at": now, "seen_at": now}
             row, _ = CallWriter.objects.select_for_update().get_or_create(id=segment.writer, defaults=about)
             taken_before = row.batches >= segment.number
             if not taken_before:
-                self._recorder.record(calls)
+                self._recorder.record(batch)
                 row.store(len(calls), number=segment.number, at=now)
-            return raise_usage(calls, by_nothing=taken_before)
+            return raise_usage(batch, by_nothing=taken_before)
 
     def close(self) -> None:
         connection.close()

@@ -2,18 +2,23 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import methodcaller
+
+from auditlog.remembered import Remembered
 
 AGENT_LENGTH = 64
 ROUTE_LENGTH = 200
+TEXTS_KEPT = 4_096
 IPV4_PREFIX = 24  # what one office or cloud subnet usually shares
 IPV6_PREFIX = 48  # what one site is usually given (RFC 6177)
 
 # token of RFC 9110, 5.6.2; the first product stands at the start of the field (10.1.5)
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-# A segment that names a thing: a number, an address, ten characters with a digit among them, or more than forty
-_NAME = re.compile(r"(?<=/)(?:\d+|[^/]*(?:@|%40)[^/]*|(?=[^/]*\d)[^/]{10,}|[^/]{41,})(?=/|\Z)")
+_DIGIT = re.compile(r"\d")
+LONGEST_WORD, SHORTEST_NAME = 40, 10  # characters; of a name that has a digit among them
 
 
 @lru_cache(maxsize=4096)
@@ -40,6 +45,36 @@ def network(address: str | None) -> str:
     return str(ipaddress.ip_interface(f"{host.compressed.partition('%')[0]}/{prefix}").network)
 
 
+def routes_of(paths: Sequence[str]) -> list[str]:
+    """Paths with {id} for each segment that names a thing: "/v3/contacts/17" gives "/v3/contacts/{id}".
+
+    What stands before a path's last segment is nearly always known from another one.
+    """
+    cut = zip(*map(methodcaller("rpartition", "/"), paths), strict=True)
+    befores, slashes, lasts = cut if paths else ((), (), ())
+    ends = ["{id}" if last.isdecimal() else _segments[last] for last in lasts]
+    parts = zip(map(_befores.__getitem__, befores), slashes, ends, strict=True)
+    return ["".join(one)[:ROUTE_LENGTH] for one in parts]
+
+
 def route_of(path: str) -> str:
-    """A path with {id} for each segment that names a thing: "/v3/contacts/17" gives "/v3/contacts/{id}"."""
-    return _NAME.sub("{id}", path)[:ROUTE_LENGTH]
+    return routes_of([path])[0]
+
+
+def _names_a_thing(segment: str) -> bool:
+    """A number, an address, ten characters with a digit among them, or more than forty."""
+    return (
+        segment.isdecimal()
+        or len(segment) > LONGEST_WORD
+        or (len(segment) >= SHORTEST_NAME and _DIGIT.search(segment) is not None)
+        or "@" in segment
+        or "%40" in segment
+    )
+
+
+_segments: Remembered[str, str] = Remembered(
+    lambda segment: "{id}" if _names_a_thing(segment) else segment, size=TEXTS_KEPT
+)
+_befores: Remembered[str, str] = Remembered(
+    lambda path: "/".join(map(_segments.__getitem__, path.split("/"))), size=TEXTS_KEPT
+)

@@ -17,8 +17,9 @@ from uuid import uuid4
 import structlog
 
 from auditlog.call_counts import CountsFile
-from auditlog.call_rows import NOBODY, Call, Usage, Who
+from auditlog.call_rows import NOBODY, Call, Who
 from auditlog.call_storage import Pack, Storage, StorageRefusedError, StorageUnavailableError, Taken
+from auditlog.call_tables import Usage
 
 __all__ = ["NOBODY", "STOP_SECONDS", "Call", "CallWriter", "Usage", "Who"]
 

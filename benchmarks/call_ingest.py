@@ -2,15 +2,15 @@
 
 In each round as many batches go, in turn, through the gate's storing process (marshalled, cleaned, with last uses, the
 day's usage and roll-ups, into indexed partitions) and, written as COPY takes them beforehand, into a table without an
-index. On stdout as JSON, for each round, calls a second of both.
+index: as text, and in the binary format. On stdout as JSON, for each round, calls a second of the three.
 """
 
 import json
 import os
 import random
 import sys
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from time import perf_counter, time
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,33 +30,50 @@ def main(rounds: int, batches: int) -> None:
 
     from apikeys import secrets  # noqa: PLC0415 -- likewise
     from apikeys.gate.app import call_storage  # noqa: PLC0415 -- likewise
-    from auditlog.call_rows import COLUMNS, Cleaner  # noqa: PLC0415 -- likewise
+    from auditlog import call_copy, call_tables  # noqa: PLC0415 -- likewise
+    from auditlog.call_rows import Cleaner  # noqa: PLC0415 -- likewise
 
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE {PLAIN} (LIKE auditlog_call)")
         cursor.execute(f"ALTER TABLE {PLAIN} ALTER id DROP NOT NULL")
-    statement = f"COPY {PLAIN} ({', '.join(COLUMNS)}) FROM STDIN"
+
+    def plain(columns: Iterable[str], form: str, data: Sequence[bytes]) -> float:
+        began = perf_counter()
+        for one in data:
+            with (
+                connection.cursor() as cursor,
+                cursor.cursor.copy(f"COPY {PLAIN} ({', '.join(columns)}) FROM STDIN (FORMAT {form})") as copy,
+            ):
+                copy.write(one)
+        return perf_counter() - began
+
     storage, cleaner, calls = call_storage(), Cleaner(secrets.mask), _calls()
+    binary = call_copy.Rows()
     storage.open()
     writer, number = uuid4(), 0
     found = []
     for turn in range(rounds + 1):
         made = [[list(islice(calls, PACK)) for _ in range(PACKS)] for _ in range(batches)]
-        lines = ["".join(cleaner.lines(call for pack in batch for call in pack)) for batch in made]
-        began = perf_counter()
-        for text in lines:
-            with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
-                copy.write(text)
-        plain = perf_counter() - began
+        columns = [cleaner.batch(chain.from_iterable(packs)) for packs in made]
+        times = [
+            plain(call_tables.COLUMNS, "text", [_lines(call_tables.rows(batch)) for batch in columns]),
+            plain(call_copy.COLUMNS, "binary", [b"".join(binary.parts(batch)) for batch in columns]),
+        ]
         began = perf_counter()
         for batch in made:
             number += 1
             storage.store([storage.pack(pack) for pack in batch], writer=writer, number=number)
-        ours = perf_counter() - began
+        times.insert(0, perf_counter() - began)
         if turn:  # the first one warms
-            found.append([PACK * PACKS * batches / ours, PACK * PACKS * batches / plain])
+            found.append([PACK * PACKS * batches / seconds for seconds in times])
     storage.close()
     sys.stdout.write(json.dumps(found))
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
+    """As COPY takes text, of values that hold nothing special."""
+    fields = (("\\N" if value is None else str(value) for value in row) for row in rows)
+    return "".join("\t".join(row) + "\n" for row in fields).encode()
 
 
 def _calls() -> Iterator[Any]:

@@ -22,6 +22,8 @@ from benchmarks.installations import HERE, can_connect, database, installation
 
 SMALLER = 1_000  # how many times as many calls the other log has
 ACCOUNTS = 1_000
+OURS = "gate's storing process"
+WAYS = (OURS, "plain COPY, text", "plain COPY, binary")  # of storing, in the order of `benchmarks.call_ingest`
 MODULES = HERE.parent
 
 
@@ -57,20 +59,21 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 # --- Storing ------------------------------------------------------------------------------------------------------
-def ingest(environment: Mapping[str, str], rounds: int, batches: int) -> list[tuple[float, float]]:
-    """Calls a second, of ours and of a plain COPY, for each round."""
-    said = _run(["-m", "benchmarks.call_ingest", str(rounds), str(batches)], environment)
-    return [(ours, plain) for ours, plain in json.loads(said)]
+def ingest(environment: Mapping[str, str], rounds: int, batches: int) -> list[list[float]]:
+    """Calls a second, of ours and of plain COPYs (WAYS), for each round."""
+    found: list[list[float]] = json.loads(
+        _run(["-m", "benchmarks.call_ingest", str(rounds), str(batches)], environment)
+    )
+    return found
 
 
-def print_ingest(found: list[tuple[float, float]]) -> None:
-    ratios = [ours / plain for ours, plain in found]
-    for name, speeds in (
-        ("gate's storing process", [ours for ours, _ in found]),
-        ("plain COPY", [p for _, p in found]),
-    ):
-        sys.stdout.write(f"{name:32}{statistics.median(speeds):10,.0f} calls/s\n")
-    sys.stdout.write(f"{'ratio':32}{statistics.median(ratios):10.2f}  ({min(ratios):.2f}-{max(ratios):.2f})\n\n")
+def print_ingest(found: Sequence[Sequence[float]]) -> None:
+    sys.stdout.write(f"{'':32}{'calls/s':>10}{'ours / this':>14}\n")
+    for name, speeds in zip(WAYS, zip(*found, strict=True), strict=True):
+        ratios = [ours / speed for (ours, *_), speed in zip(found, speeds, strict=True)]
+        spread = f"{statistics.median(ratios):14.2f}  ({min(ratios):.2f}-{max(ratios):.2f})"
+        sys.stdout.write(f"{name:32}{statistics.median(speeds):10,.0f}{'' if name == OURS else spread}\n")
+    sys.stdout.write("\n")
 
 
 # --- Reading ------------------------------------------------------------------------------------------------------

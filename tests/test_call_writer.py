@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from apikeys import secrets
 from auditlog import call_counts, calls
 from auditlog.call_rows import Call as QueuedCall
-from auditlog.call_rows import Usage
 from auditlog.call_storage import LocalStorage
+from auditlog.call_tables import Usage
 from auditlog.calls import CallWriter
 from auditlog.models import Call, DailyUsage, LastUse
 from auditlog.models import CallWriter as WriterRow

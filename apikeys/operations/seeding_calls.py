@@ -5,7 +5,7 @@ import secrets as entropy
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -18,7 +18,8 @@ from apikeys.models import ApiKey
 from auditlog import journal, partitions
 from auditlog.actions import Action
 from auditlog.call_rollups import Recorder
-from auditlog.call_rows import Call, Who, raise_usage
+from auditlog.call_rows import Call, Who
+from auditlog.call_tables import raise_usage
 
 BATCH = 20_000
 MOST_ACCOUNTS = 1_000
@@ -44,11 +45,11 @@ def seed_calls(count: int, *, days: int, by: By, now: datetime, progress: Callab
     partitions.make(since, now)
     recorder, calls = Recorder(secrets.mask), _calls(count, since=since, now=now)
     for start in range(0, count, BATCH):
-        batch = [next(calls) for _ in range(min(BATCH, count - start))]
+        batch = recorder.cleaner.batch(islice(calls, BATCH))
         with transaction.atomic():
             recorder.record(batch)
             raise_usage(batch)
-        progress(start + len(batch))
+        progress(start + len(batch.who))
     with transaction.atomic():
         journal.record(Action.CALLS_SEEDED, of=None, by=by, at=now, calls=count, days=days)
 

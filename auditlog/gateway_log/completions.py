@@ -12,9 +12,9 @@ from django.db import Error as StoreError
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from auditlog.call_rollups import FAILED, RollUps
-from auditlog.call_rows import ROWS_A_STATEMENT
 from auditlog.gateway_log.lines import Completion
 from auditlog.models import Call
+from auditlog.upserts import ROWS_A_STATEMENT
 
 CLOCKS = timedelta(seconds=30)  # by which the clocks of gateway and gate may differ
 ASKED_AFTER = timedelta(seconds=60)  # from a call's beginning, at most, until the gate is asked: its headers come first
