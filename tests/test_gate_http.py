@@ -380,3 +380,4 @@ def test_metrics_say_how_long_answers_took_and_how_many_calls_wait_to_be_stored(
     assert _metric(metrics, 'keyportal_turn_seconds_bucket{le="+Inf"}') >= 3
     assert _metric(metrics, "keyportal_turn_seconds_sum") > 0
     assert _metric(metrics, "keyportal_calls_queued") <= 3
+    assert _metric(metrics, "keyportal_credentials_kept") == 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apikeys.gate.announced import Announced
 
 POLL_SECONDS = 0.2
-KEPT_LIMIT = 250_000  # credentials; about 400 MiB with their accounts' windows
+KEPT_LIMIT = 300_000  # credentials; about 360 MiB with their accounts' windows
 LOOKED_AT, LET_GO = 1_000, 200  # of the longest kept, where there is no room: the least lately used of these go
 UNKNOWN_LIMIT = 10_000  # well-formed secrets that the store does not know
 WAITING_LIMIT = 10_000  # secrets asked for at once

@@ -34,7 +34,7 @@ LEASE_BURSTS = 6  # a lease of the day's calls is at most so many times the burs
 REMAINING = (
     b'X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\nRateLimit: "burst";r=%d;t=%d\r\n'
 )
-WINDOWS_KEPT = 250_000  # accounts; more than that and idle ones make room
+WINDOWS_KEPT = 300_000  # accounts; more than that and idle ones make room
 LOOKED_AT = 20  # windows, for each new one that finds no room
 
 

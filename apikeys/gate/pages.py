@@ -36,11 +36,17 @@ KINDS, REASONS = ["", *map(str, Kind)], list(map(str, Reason))
 DECISIONS, TURNS = "decisions ", "turns "  # followed by kind and reason; by the bound
 TURN_BOUNDS = [*map(str, BOUNDS), "+Inf"]
 TURN_MICROSECONDS = "turn microseconds"
-QUEUED, POLLED_AT, SHARED = f"{NOW}queued", f"{NOW}polled at", f"{NOW}shared"  # the second: microseconds since boot
+KEPT, QUEUED, POLLED_AT, SHARED = (
+    f"{NOW}kept",
+    f"{NOW}queued",
+    f"{NOW}polled at",
+    f"{NOW}shared",
+)  # the third: microseconds since boot
 NAMES = [
     *(f"{DECISIONS}{kind} {reason}" for kind in KINDS for reason in REASONS),
     *(TURNS + bound for bound in TURN_BOUNDS),
     TURN_MICROSECONDS,
+    KEPT,
     QUEUED,
     POLLED_AT,
     SHARED,
@@ -54,6 +60,7 @@ def counted(gate: Gate) -> dict[str, int]:
         **{f"{DECISIONS}{kind} {reason}": number for (kind, reason), number in gate.decisions.items()},
         **{TURNS + bound: number for bound, number in zip(TURN_BOUNDS, gate.turns.within, strict=True)},
         TURN_MICROSECONDS: int(gate.turns.seconds * 1e6),
+        KEPT: len(gate.known.kept),
         QUEUED: gate.writer.queued,
         POLLED_AT: int((gate.known.polled_at or gate.began) * 1e6),
         SHARED: int(gate.asker.is_shared),
@@ -114,6 +121,11 @@ class _Counts(Collector):
         yield self._decisions(here.totals)
         yield from self._api_document()
         yield self._turns(here.totals)
+        yield GaugeMetricFamily(
+            "keyportal_credentials_kept",
+            "Credentials in memory, by the process on this machine that keeps most.",
+            max(here.each(KEPT)),
+        )
         queued = sum(here.each(QUEUED))
         yield GaugeMetricFamily("keyportal_calls_queued", "Calls that gates on this machine have yet to store.", queued)
         yield GaugeMetricFamily(
