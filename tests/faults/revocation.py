@@ -243,7 +243,7 @@ class Running:
         histories: list[History] | None = None,
     ) -> None:
         self.log = Log(histories or new_histories())
-        self.deaths = 0  # of rotations, between commit and answer
+        self._deaths: list[int] = []  # of rotations, between commit and answer: the accounts'
         self.gates = [Gate(name, twist, store=store, redis_url=redis_url) for name, twist in twists.items()]
         self._rotators, self._verb, self._dying = rotators, "hasten" if hasty else "rotate", SimpleQueue[str]()
         self._calling, self._rotating = threading.Event(), threading.Event()
@@ -273,6 +273,10 @@ class Running:
         for gate in self.gates:
             gate.process.__exit__(None, None, None)
 
+    @property
+    def deaths(self) -> int:
+        return len(self._deaths)
+
     def go_on(self, *, rotations: int) -> None:
         """Until so many more rotations have returned."""
         until = self.log.rotations() + rotations
@@ -281,9 +285,13 @@ class Running:
             time.sleep(0.05)
 
     def kill_rotators(self) -> None:
-        """Have as many of the next rotations as there are accounts killed between commit and answer."""
+        """Have as many of the next rotations as there are accounts killed between commit and answer; until they are."""
+        until = self.deaths + ACCOUNTS
         for _ in range(ACCOUNTS):
             self._dying.put("die")
+        while self.deaths < until:
+            assert all(thread.is_alive() for thread in self._rotations)
+            time.sleep(0.05)
 
     def stop_rotating(self) -> None:
         self._rotating.set()
@@ -302,6 +310,7 @@ class Running:
             except Empty:
                 verb = self._verb
             returned = self._rotators.rotate(number, self.log.histories[number], verb)
-            self.deaths += verb == "die" and not returned
+            if verb == "die" and not returned:
+                self._deaths.append(number)
             if verb == "hasten":
                 time.sleep(HASTE)

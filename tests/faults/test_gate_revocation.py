@@ -28,6 +28,7 @@ CALLS, ROTATIONS = (200_000, 1_000) if LONG else (1_000, 3)  # at least
 UNDISTURBED_CALLS = 20_000
 ROUNDS = 20 if LONG else 1
 STOPPED = 3.0  # seconds
+TRIES = 5  # of what need not happen each time, since it takes calls at the right moments
 WRONG_CLOCKS = {"ahead": "an hour ahead", "behind": "an hour behind"}  # none of the gates has the right time
 
 
@@ -154,9 +155,12 @@ def test_with_any_part_of_a_gate_switched_off_this_would_be_noticed(rotators: Ro
     broken = ["asks the clock late", "drops nothing", "trusts for ever"]
     gates = {name: name for name in [*broken, "answers come late"]}
     with Running(gates, rotators) as under:
-        under.go_on(rotations=4)
-        under.stop_gate(broken.index("trusts for ever"), seconds=STOPPED)
-        under.go_on(rotations=2)
+        for _ in range(TRIES):
+            under.go_on(rotations=4)
+            under.stop_gate(broken.index("trusts for ever"), seconds=STOPPED)
+            under.go_on(rotations=2)
+            if {call.gate for call in under.log.accepted_too_late()} == set(broken):
+                break
 
     assert {call.gate for call in under.log.accepted_too_late()} == set(broken)
     assert "drops nothing" in {call.gate for call in under.log.refused_while_current()}
