@@ -438,7 +438,65 @@ def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_eq
     held = one.freeze()
 
     assert held == {"account:1": 8}
-    assert window.left == 0
+    assert (window.allotted, window.left) == (2, -6)  # it stays an equal share for now
+
+
+def test_a_question_that_was_on_its_way_when_the_counter_forgot_speaks_of_what_is_held_then() -> None:
+    """It said what an equal share is, of which more was used: others were given the rest, beyond the limit."""
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.keep(10)
+    window.lend(100)
+    now = boot_seconds()
+    for _ in range(8):
+        window.take(now, NOON)
+    one.ask(window)
+    asked = one.questions.get_nowait()
+    asked.allotted = 10  # by the counter that forgot
+    windows.mode = Mode(equal_shares=5, raise_tick=1 << 62)
+    window.take(now + 0.1, NOON)
+
+    one.freeze()
+
+    assert asked.burst.keep == 8
+    assert not asked.has_more
+
+
+def test_an_answer_is_applied_before_anything_else_is_asked() -> None:
+    """A question that said what was held before had the counter give the rest to others, while it was used here."""
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.keep(4)
+    one.ask(window)
+    asked = one.questions.get_nowait()
+    asked.allotted = 10
+    window.attend = 0  # it is time to ask
+
+    one.answered([asked])
+    next_one = None if one.questions.empty() else one.questions.get_nowait()
+
+    assert window.allotted == 10
+    assert next_one is None or next_one.burst.keep == 10
+
+
+def test_an_equal_share_is_raised_no_more_once_the_counter_was_told_and_ends_when_all_have() -> None:
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.lend(100)
+    name, now, parts = uuid4(), boot_seconds(), []
+    one.follow(members.Terms(name, 1, 2))
+    one.freeze()
+    for seconds, terms in ((SPENT_SECONDS + 1, None), (1, members.Terms(name, 1, 0)), (1, members.Terms(name, 1, 2))):
+        now += seconds
+        if terms:
+            one.follow(terms)
+        window.take(now, NOON)
+        parts.append((window.allotted, window.mode.equal_shares))
+
+    assert parts == [(0, 2), (0, 0), (0, 0)]  # who heard late of what is over does not begin it again
 
 
 def test_a_window_that_nobody_used_lately_is_given_up_where_a_counter_forgot() -> None:

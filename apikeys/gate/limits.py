@@ -63,6 +63,11 @@ class Mode(NamedTuple):
     equal_shares: int = 0  # of so many processes each has an equal part; 0: what the counter allots
     raise_tick: int = 0  # from when on a part may be larger than what was held before
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the counter is asked for parts, or will be in a moment: it is being told what is held."""
+        return not self.equal_shares or self.raise_tick == NEVER
+
 
 class Sharing(Protocol):
     """Who asks the shared counter; see `apikeys.gate.sharing.process`."""
@@ -179,6 +184,11 @@ class Window:
         self.left += allotted - self.allotted
         self.allotted = allotted
 
+    @property
+    def held(self) -> int:
+        """What of the burst limit others cannot have: the part, or what was used, before that was lowered."""
+        return self.allotted - min(self.left, 0)
+
     def know_beyond(self, lent: int, tick: int) -> None:
         """Hear how many of the day's calls are lent to processes, this one's included; asked for at that tick.
 
@@ -252,7 +262,7 @@ class Window:
             return False
         if reason is Reason.DAILY_LIMIT:
             return self.is_asked_for or self.tick >= self.barred_today or self.left_today < self.low_today
-        return self.allotted < self.burst and self.tick >= self.barred and not self.mode.equal_shares
+        return self.allotted < self.burst and self.tick >= self.barred and self.mode.is_asking
 
     @property
     def is_cut_off(self) -> bool:

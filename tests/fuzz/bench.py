@@ -52,7 +52,7 @@ class ManualLoop:
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.elsewhere: list[Callable[[], None]] = []
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:  # noqa: ARG002
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:  # noqa: ARG002 -- asyncio passes it
         self.ready.append((callback, args))
 
     call_soon_threadsafe = call_soon
@@ -122,7 +122,7 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio._set_running_loop(None)  # noqa: SLF001
+        asyncio._set_running_loop(None)  # noqa: SLF001 -- what it ran before is over
 
     def connect(self, peer: str = "127.0.0.1") -> Wire:
         return Wire(self, peer)

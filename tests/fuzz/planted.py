@@ -37,7 +37,7 @@ def _rare_header() -> None:
             raise ValueError
         right(self, name, value)
 
-    protocol.GateProtocol.on_header = on_header  # type: ignore[method-assign]
+    protocol.GateProtocol.on_header = on_header  # type: ignore[method-assign] # a mistake, made on purpose
 
 
 def _second_way() -> None:
@@ -48,7 +48,7 @@ def _second_way() -> None:
         self.may_hold_secret = lambda _: False
         return right(self, said, peer)
 
-    Gate.check_plain = check_plain  # type: ignore[method-assign]
+    Gate.check_plain = check_plain  # type: ignore[method-assign] # a mistake, made on purpose
 
 
 MISTAKES: dict[str, Callable[[], None]] = {

@@ -43,8 +43,13 @@ knows nothing and hands out nothing until everybody who may hold something has *
 each of n processes. Everybody hears of it with the next poll and keeps to less at once, and SPENT_SECONDS later, when
 nobody's calls of before count any more, takes a share that is larger than what it held. So the sum is at most N at
 every moment. /readyz, the log and `keyportal_limits_shared` say so. When everybody reaches Redis again, each checks in
-with what it holds or has used, whichever is more, and it goes on as before. A process whose part is nothing answers
-503, not 429: no limit was reached.
+with what it holds or has used, whichever is more. Its share stays an equal one, which it raises no more, until the
+counter knows everybody's: who left it earlier could use again what it had used beyond, while another that has not
+checked in raises its own. A process whose part is nothing answers 503, not 429: no limit was reached.
+
+A question may be on its way while any of this happens. It is put again in terms of what is held by then
+(`Question.begin_anew`), and an answer is applied before the next question is put: one that spoke of less than what its
+process goes by would have the counter give the difference away.
 
 **The store's table**, where there is no Redis, can neither forget nor be gone alone: nothing is accepted without the
 store. While it takes no writes, each process goes on with what it holds.

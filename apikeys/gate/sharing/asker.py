@@ -107,9 +107,9 @@ class Asker:
         ahead = sharing.windows.wall_ahead
         if ahead is None or abs(seen.wall_ahead - ahead) > CLOCK_SECONDS:
             sharing.hand_over(lambda: sharing.set_clock(seen.wall_ahead))
-        if seen.terms.epoch > sharing.epoch:
+        if seen.terms != self._terms:
             sharing.hand_over(lambda: sharing.follow(seen.terms))
-        if looked_at > self._looked_at:  # others may have looked meanwhile
+        if looked_at >= self._looked_at:  # others may have looked meanwhile
             self._terms, self._looked_at = seen.terms, looked_at
 
     def _run(self) -> None:
@@ -121,8 +121,7 @@ class Asker:
             self._turn()
         with suppress(StoreError, CounterGoneError, CounterEmptyError, EndedError):
             self._leave()
-        if self._counter is not None:
-            self._counter.close()
+        self._close()
         connection.close()
 
     def _turn(self) -> None:
@@ -155,9 +154,9 @@ class Asker:
         if not sharing.is_registered:
             self._looked_at = boot_seconds()
             members.register(sharing.id)
-            sharing.is_registered = True
-            self._terms = None
-        if self._terms is None:
+            self._close()
+            self._terms, sharing.is_registered = None, True  # from here on polls look, too
+        if self._counter is None:
             self.look()
             self._counter = self._open()
             self._undertaker.suspect_all(sharing.id)  # whoever ended before this one began is found out at once
@@ -239,16 +238,20 @@ class Asker:
 
     def _wanted(self, counter: Counter) -> list[Wanted]:
         self._undertaker.tidy(self._sharing.id, counter)
-        if self._sharing.windows.mode.equal_shares:
+        if not self._has_told:
             self._come_back(counter)
             return []
         wants = counter.wanted(self._sharing.id)
         self._see_to_completeness(counter)
-        return wants
+        return [] if self._sharing.windows.mode.equal_shares else wants
 
-    def _open(self) -> Counter | None:
+    def _close(self) -> None:
         if self._counter is not None:
             self._counter.close()
+        self._counter = None
+
+    def _open(self) -> Counter | None:
+        self._close()
         if self._terms is None:  # this process was declared dead before it began
             return None
         if not settings.REDIS_URL:
@@ -277,11 +280,17 @@ class Asker:
         if not self._gone_since:
             self._gone_since = now
             logger.warning("limits_counter_gone", error=type(failure).__name__, hint="each process keeps to its share")
-        is_shared = not self._sharing.windows.mode.equal_shares
-        if isinstance(failure, CounterGoneError) and is_shared and now - self._gone_since > GONE_SECONDS:
+        if isinstance(failure, CounterGoneError) and self._has_told and now - self._gone_since > GONE_SECONDS:
             self._declare_equal_shares()
 
     # --- Equal shares, while Redis is gone ----------------------------------------------------------------------------
+    @property
+    def _has_told(self) -> bool:
+        """Whether the counter knows what is held: there are no equal shares, or it was told of them."""
+        terms = self._terms
+        is_equal = self._sharing.windows.mode.equal_shares or (terms is not None and terms.equal_shares)
+        return not is_equal or (terms is not None and terms.epoch == self._checked_in_epoch)
+
     def _declare_equal_shares(self) -> None:
         members.declare_equal_shares()
         self._incomplete_since = 0.0
@@ -290,6 +299,7 @@ class Asker:
     def _come_back(self, counter: Counter) -> None:
         """Go back to the counter once everybody reaches it, whoever is alive."""
         now, terms = boot_seconds(), self._terms
+        self._is_troubled = self._gone_since > 0  # until it is asked, it is as it was
         if terms is None or now - self._tried_at < DAYS_SECONDS:
             return
         self._tried_at = now
@@ -298,8 +308,11 @@ class Asker:
             self._declare_equal_shares()
         elif terms.epoch != self._opened_epoch:
             self._counter = self._open()
-        elif counter.is_ready(self._sharing.id):
-            self._check_in(is_ready=True)
+        else:
+            is_ready = counter.is_ready(self._sharing.id)
+            self._is_troubled = False
+            if is_ready:
+                self._check_in(is_ready=True)
 
     def _check_in(self, *, is_ready: bool = False) -> None:
         """Tell the counter, which was emptied or begun anew, what is held.

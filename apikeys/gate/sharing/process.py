@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from queue import SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import LEASE_BURSTS, TICKS_PER_SECOND, Mode, Window, Windows
+from apikeys.gate.limits import LEASE_BURSTS, NEVER, TICKS_PER_SECOND, Mode, Window, Windows
 from apikeys.gate.sharing.bursts import SPENT_SECONDS, BurstAsk
 from apikeys.gate.sharing.days import DayAsk
 
@@ -66,6 +67,11 @@ class Question:
             want = self.day.want or self.burst.limit * LEASE_BURSTS
             self.day = self.day._replace(want=want, is_urgent=True)
 
+    def begin_anew(self) -> None:
+        """Forget what a counter answered that forgot it, too, and speak of what is held by now."""
+        self.held, self.allotted, self.others, self.is_complete = self.window.allotted, None, (), True
+        self.burst = self.burst._replace(keep=self.window.held, number=0, answers=0)
+
     @property
     def has_more(self) -> bool:
         return self.allotted is not None and self.allotted > self.held
@@ -101,14 +107,14 @@ class Sharing:
         window.is_asked_for = True
         back, window.back = window.back, 0
         is_urgent = window in self._waiters
-        part = max(window.burst - window.allotted, 0) if wants else 0
+        part = max(window.burst - window.held, 0) if wants else 0
         lease = max(window.burst * LEASE_BURSTS - window.left_today, 0) if wants else 0
         question = self._asked[window] = Question(
             window,
             self.windows.mode.life,
             window.plan,
             boot_seconds(),
-            BurstAsk(_key(window), window.burst, window.allotted, part, is_urgent=is_urgent, answers=answers),
+            BurstAsk(_key(window), window.burst, window.held, part, is_urgent=is_urgent, answers=answers),
             DayAsk(
                 window.account_id,
                 window.day,
@@ -139,6 +145,7 @@ class Sharing:
         for question in questions:
             window = question.window
             if self._asked.get(window) is question:
+                window.move_to(_now_tick())  # while it asks nothing: that would speak of what it held before
                 del self._asked[window]
                 window.is_asked_for = False
                 self._apply(question)
@@ -147,7 +154,6 @@ class Sharing:
 
     def _apply(self, question: Question) -> None:
         window, tick = question.window, _now_tick()
-        window.move_to(tick)
         if question.allotted is not None and not window.mode.equal_shares:
             window.keep(question.allotted)
             window.told = question.allotted
@@ -157,7 +163,7 @@ class Sharing:
             if question.lent is not None:
                 window.know_beyond(question.lent, question.at_tick)
         lacked_burst, lacked_day = question.judged
-        in_vain = lacked_burst and not question.has_more and question.is_waited_for and not window.mode.equal_shares
+        in_vain = lacked_burst and not question.has_more and question.is_waited_for and window.mode.is_asking
         window.is_unheard = in_vain or (lacked_day and question.lent is None)
         if question.plan != window.plan:
             window.begin_plan()
@@ -191,29 +197,40 @@ class Sharing:
     def freeze(self) -> dict[str, int]:
         """Keep to what is held by now, which the counter is told then: by limit, how much.
 
-        What was used beyond an equal share, before there were any, is held: it counts still.
+        An equal share is raised no more, but stays one until everybody has told the counter.
         """
         tick, held = _now_tick(), {}
+        mode = self.windows.mode
         for window in self.windows.all():
             window.move_to(tick)
-            if not window.slots:
+            if not window.slots and not mode.equal_shares:
                 window.keep(0)
-            elif window.left < 0:
-                window.keep(window.allotted - window.left)
-            window.told = window.allotted
-            if window.allotted > 0:
-                held[_key(window)] = window.allotted
-        self.windows.mode = Mode(self.windows.mode.life)
+            window.told = window.held
+            if window.told > 0:
+                held[_key(window)] = window.told
+        self._begin_questions_anew()
+        self.windows.mode = Mode(mode.life, mode.equal_shares, NEVER)
         return held
 
+    def _begin_questions_anew(self) -> None:
+        for question in self._asked.values():
+            question.begin_anew()
+
     def follow(self, terms: Terms) -> None:
-        """Keep to an equal share; to one that is larger than what is held only when all others keep to theirs, too."""
-        if terms.epoch <= self.epoch:
+        """Keep to an equal share; to one that is larger than what is held only when all others keep to theirs, too.
+
+        Or end that: then everybody has told the counter what they hold, this process by `freeze`.
+        """
+        if terms.epoch < self.epoch:
             return
+        mode = self.windows.mode
+        if mode.equal_shares and not terms.equal_shares:
+            self._begin_questions_anew()
+            self.windows.mode = Mode(mode.life)
+        elif terms.equal_shares and terms.epoch > self.epoch:
+            raise_at = _now_tick() + ceil(SPENT_SECONDS * TICKS_PER_SECOND) + 1
+            self.windows.mode = Mode(mode.life, terms.equal_shares, raise_at)
         self.epoch = terms.epoch
-        if terms.equal_shares:
-            raise_at = _now_tick() + int(SPENT_SECONDS * TICKS_PER_SECOND)
-            self.windows.mode = Mode(self.windows.mode.life, terms.equal_shares, raise_at)
 
     def set_clock(self, wall_ahead: float) -> None:
         self.windows.wall_ahead = wall_ahead

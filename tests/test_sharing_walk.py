@@ -1,0 +1,237 @@
+"""G8 by random walks: whatever order things happen in, all processes together accept no more than the burst limit.
+
+Processes live in this one, by a clock of the test's own. Between any two questions to the counter anything may happen:
+calls, other processes' turns, a Redis that forgets, or that some cannot reach. A walk is repeatable by its seed; the
+variable WALKS says how many are taken.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apikeys.gate.limits import Window, Windows
+from apikeys.gate.reasons import Reason
+from apikeys.gate.sharing import asker, members, process, undertaker
+from apikeys.gate.sharing.asker import Asker
+from apikeys.gate.sharing.bursts import CounterGoneError
+from apikeys.gate.sharing.process import Sharing
+from apikeys.gate.sharing.redis_counter import RedisCounter
+from apikeys.models import CountingProcess, SharingTerms
+from tests.redis_server import RedisServer
+from tests.test_limits import NOON, credential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from pytest_django import Settings
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.once("the numbers are in Redis, whatever the store"),
+]
+
+LIMIT = 12
+WINDOW = 10.0
+STEPS = 1_500
+WALKS = int(os.environ.get("WALKS", "8"))
+DEEPEST = 2  # turns within each other's questions
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+class Walk:
+    """Some processes, what they accepted, and chance."""
+
+    def __init__(self, seed: int, server: RedisServer) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 -- to be repeatable
+        self.server = server
+        self.now = 1_000.0
+        self.accepted: deque[float] = deque()
+        self.most = self.total = 0
+        self.depth = 0
+        self.processes = [Process(self) for _ in range(3)]
+
+    def go(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (asker, process, undertaker, members):
+            monkeypatch.setattr(module, "boot_seconds", lambda: self.now)
+        for _ in range(STEPS):
+            self.step()
+
+    def step(self) -> None:
+        one = self.chance.choice(self.processes)
+        what = self.chance.random()
+        if what < 0.44:
+            one.turn()
+        elif what < 0.66:
+            one.call(self.chance.choice((1, 1, LIMIT)))
+        elif what < 0.95:
+            self.pass_time(self.chance.choice((0.02, 0.05, 0.1, 0.1)))
+        elif what < 0.955:
+            self.pass_time(self.chance.uniform(1, 12))
+        elif what < 0.97:
+            self.server.flush()
+        elif what < 0.975:
+            one.is_cut_off = True
+        elif what < 0.983:
+            for each in self.processes:
+                each.is_cut_off = True
+        else:
+            for each in self.processes:
+                each.is_cut_off = False
+
+    def meanwhile(self) -> None:
+        """What happens while somebody asks the counter."""
+        if self.depth < DEEPEST and self.chance.random() < 0.3:
+            self.depth += 1
+            self.step()
+            self.depth -= 1
+
+    def pass_time(self, seconds: float) -> None:
+        """Nobody's poll of the store takes longer than a lease; all others may."""
+        while seconds > 0:
+            self.now += min(seconds, 0.5)
+            seconds -= 0.5
+            for one in self.processes:
+                one.poll()
+
+    def accept(self) -> None:
+        self.total += 1
+        self.accepted.append(self.now)
+        while self.accepted[0] < self.now - WINDOW:
+            self.accepted.popleft()
+        self.most = max(self.most, len(self.accepted))
+
+
+class Process:
+    """A gate's two threads: the owner of the windows, who takes calls, and the one that asks."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.is_cut_off = False  # from Redis
+        self.is_turning = False
+        self.handed_over: deque[Callable[[], None]] = deque()
+        self.windows = Windows()
+        self.sharing = Sharing(self.windows, self.handed_over.append)
+        self.asker = Asker(self.sharing)
+        self.asker._from_owner = self._from_owner  # type: ignore[method-assign]  # noqa: SLF001 -- two threads in one
+        self.asker._open = self._open  # type: ignore[method-assign]  # noqa: SLF001 -- a counter that can be cut off
+
+    def turn(self) -> None:
+        if not self.is_turning:
+            self.is_turning = True
+            self.asker._turn()  # noqa: SLF001 -- one turn of its thread
+            self.is_turning = False
+
+    def poll(self) -> None:
+        if self.sharing.is_registered:
+            self.asker.look()
+
+    def call(self, times: int) -> None:
+        self._own()
+        for _ in range(times):
+            self._call()
+
+    def _call(self) -> None:
+        walk = self.walk
+        if not self.asker.is_fresh:
+            return
+        window = self.windows.of(credential(burst=LIMIT, daily=10**9), boot=walk.now, wall=NOON)
+        reason = window.take(walk.now, NOON)
+        if reason is Reason.ACCEPTED:
+            walk.accept()
+        elif window.may_get(reason):
+            self.sharing.wait(window, lambda: self._again(window))
+
+    def _again(self, window: Window) -> None:
+        if self.asker.is_fresh and window.take(self.walk.now, NOON) is Reason.ACCEPTED:
+            self.walk.accept()
+
+    def _own(self) -> None:
+        while self.handed_over:
+            self.handed_over.popleft()()
+
+    def _from_owner(self, what: Callable[[], Any]) -> Any:
+        self._own()
+        return what()
+
+    def _open(self) -> RedisCounter | None:
+        one, terms = self.asker, self.asker._terms  # noqa: SLF001 -- as in the asker itself
+        if terms is None:
+            return None
+        one._opened_epoch = terms.epoch  # noqa: SLF001 -- as in the asker itself
+        return Reached(self, terms)
+
+
+class Reached(RedisCounter):
+    """Redis, unless the process is cut off from it; while it is asked, things happen."""
+
+    def __init__(self, process: Process, terms: members.Terms) -> None:
+        super().__init__(process.walk.server.url, terms)
+        self._process = process
+
+    def _ask(self, *args: Any) -> list[Any]:
+        self._process.walk.meanwhile()
+        if self._process.is_cut_off:
+            raise CounterGoneError
+        answer = super()._ask(*args)
+        self._process.walk.meanwhile()
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def _shares_by_redis(server: RedisServer, settings: Settings) -> None:
+    settings.REDIS_URL = server.url
+
+
+@pytest.mark.parametrize("seed", range(WALKS))
+def test_no_order_of_events_lets_more_than_the_limit_pass(
+    seed: int, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = _walked(seed, server, monkeypatch)
+
+    assert walk.most <= LIMIT
+    assert walk.total > 3 * LIMIT
+    assert SharingTerms.objects.get().epoch > 0  # equal shares came and went
+
+
+def _complete_at_once(self: RedisCounter, question: str, process: UUID, arguments: Sequence[Any]) -> Sequence[Any]:
+    """Whoever has told nothing yet holds nothing."""
+    status, birth, answer = self._ask(question, process, arguments)
+    self.is_complete = status == "ok"
+    if not self.is_complete:
+        self._ask("complete", process, [birth])
+    found: Sequence[Any] = answer
+    return found
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "mistake"),
+    [
+        pytest.param(Window, "held", property(lambda window: window.allotted), id="what was used is forgotten"),
+        pytest.param(RedisCounter, "_counted", _complete_at_once, id="gives before all have told"),
+    ],
+)
+def test_a_walk_finds_mistakes(
+    where: type, name: str, mistake: object, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, name, mistake)
+
+    assert any(_walked(seed, server, monkeypatch).most > LIMIT for seed in range(20))
+
+
+def _walked(seed: int, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Walk:
+    CountingProcess.objects.all().delete()
+    SharingTerms.objects.all().delete()
+    walk = Walk(seed, server)
+    walk.go(monkeypatch)
+    return walk
