@@ -240,6 +240,10 @@ class ProcessGate:
             time.sleep(0.02)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def storing_pid(self) -> int:
         """The child that stores its calls."""
         while not (found := _children(self._process.pid)):

@@ -92,6 +92,21 @@ def _after_each_poll(then: "Callable[[Poll], Poll]") -> None:
     patch.object(known, "poll", poll_and_then).start()
 
 
+# --- What keeps it small, switched off --------------------------------------------------------------------------------
+def _keeps_what_it_was_sent() -> None:
+    """All that ever came, with its connection."""
+    from apikeys.gate.protocol import GateProtocol  # noqa: PLC0415 -- needs the settings
+
+    kept = []
+    receive = GateProtocol.data_received
+
+    def receive_and_keep(self: "GateProtocol", data: bytes) -> None:
+        kept.append((self, data * 10))
+        receive(self, data)
+
+    patch.object(GateProtocol, "data_received", receive_and_keep).start()
+
+
 TWISTS: dict[str, Callable[[], None]] = {
     "an hour ahead": lambda: _wall_clock_off(1),
     "an hour behind": lambda: _wall_clock_off(-1),
@@ -100,6 +115,7 @@ TWISTS: dict[str, Callable[[], None]] = {
     "drops nothing": _drops_nothing,
     "trusts for ever": _trusts_for_ever,
     "takes any store": _takes_any_store,
+    "keeps what it was sent": _keeps_what_it_was_sent,
 }
 
 if __name__ == "__main__":
