@@ -11,8 +11,10 @@ import os
 import signal
 import struct
 import subprocess
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import IO, Any, cast
 from uuid import UUID
 
@@ -21,6 +23,7 @@ from auditlog.call_storage import LocalStorage, Pack, Storage, StorageRefusedErr
 
 NICENESS = 10  # of the child: answering calls comes before storing them
 PIPE_SIZE = 1_048_576  # bytes: what an unprivileged process may have (pipe(7)); a few packs, written without waiting
+MOST_PARTS = os.sysconf("SC_IOV_MAX")  # of one writev(2)
 FRAME = struct.Struct("<I")  # before each message, its length in bytes
 
 
@@ -57,10 +60,8 @@ class ProcessStorage:
     def _ask(self, batch: Sequence[Pack], about: tuple[str, int, bool]) -> tuple[str, Any]:
         child = self._child or self._start()
         to, back = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)  # both are pipes
-        _send(to, marshal.dumps((*about, len(batch))))
-        for pack in batch:
-            _send(to, pack.calls)
-        to.flush()
+        messages = [marshal.dumps((*about, len(batch))), *(pack.calls for pack in batch)]
+        _write(to.fileno(), [part for message in messages for part in (FRAME.pack(len(message)), message)])
         answer: tuple[str, Any] = _receive(back)
         return answer
 
@@ -109,6 +110,17 @@ def _send(stream: IO[bytes], data: bytes) -> None:
     """Send one message, marshalled: it is between two processes of one program, no other reads it."""
     stream.write(FRAME.pack(len(data)))
     stream.write(data)
+
+
+def _write(to: int, parts: Sequence[bytes]) -> None:
+    """Write all of it, in few calls: for each the gate's threads have to take the interpreter lock in turns."""
+    left = deque(map(memoryview, parts))
+    while left:
+        written = os.writev(to, list(islice(left, MOST_PARTS)))
+        while left and written >= len(left[0]):
+            written -= len(left.popleft())
+        if written:
+            left[0] = left[0][written:]
 
 
 def _receive(stream: IO[bytes]) -> Any:
