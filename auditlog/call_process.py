@@ -114,7 +114,7 @@ def _send(stream: IO[bytes], data: bytes) -> None:
 
 def _write(to: int, parts: Sequence[bytes]) -> None:
     """Write all of it, in few calls: for each the gate's threads have to take the interpreter lock in turns."""
-    left = deque(map(memoryview, parts))
+    left = deque(memoryview(part) for part in parts)
     while left:
         written = os.writev(to, list(islice(left, MOST_PARTS)))
         while left and written >= len(left[0]):
