@@ -55,9 +55,9 @@ class Server:
         self._process.wait()
 
     def move_storing(self) -> None:
-        """Give the process that stores what the server logs what the clients leave of their core."""
+        """Give the process that stores what the server logs the clients' core."""
         for pid in self._storing():
-            move_aside(pid)
+            os.sched_setaffinity(pid, {CLIENT_CORE})
 
     def cpu_seconds(self) -> tuple[float, float]:
         """User and system time so far: of the server, and of the process that stores what it logs."""
@@ -70,19 +70,6 @@ class Server:
 
     def _storing(self) -> set[int]:
         return _tree(self._process.pid) - {self._process.pid} if self.served.stores else set()
-
-
-def move_aside(pid: int) -> None:
-    """Hold a process to what the clients leave of their core.
-
-    In operation it has a core, or a machine, of its own. Here clients that wait for a core would tell their waiting as
-    the answers' time, even for a process of the least priority: its turns are milliseconds long.
-
-    :raises OSError: if it has ended, or is somebody else's.
-    """
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {CLIENT_CORE})
-        os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
 
 
 def _is_open(port: int) -> bool:
