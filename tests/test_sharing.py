@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.limits import Mode, Windows
-from apikeys.gate.sharing import days, members, undertaker
+from apikeys.gate.reasons import Reason
+from apikeys.gate.sharing import days, members, redis_counter, undertaker
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.bursts import (
     SPENT_SECONDS,
@@ -258,6 +259,35 @@ def test_who_knows_an_older_epoch_only_changes_nothing(server: RedisServer) -> N
     assert new.exchange(one, [burst(0, 10)])[0].allotted == 10
 
 
+def test_a_question_that_comes_after_a_newer_one_was_answered_changes_nothing(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network may keep it back for longer than its process waits for the answer."""
+    counter = new_redis_counter(server)
+    one, other = new_process(counter), new_process(counter)
+    settled(counter, one)
+    numbers = redis_counter._NUMBERS  # noqa: SLF001 -- to send one late
+    late = next(numbers)
+    granted = counter.exchange(one, [burst(0, 10)])[0].allotted
+
+    monkeypatch.setattr(redis_counter, "_NUMBERS", iter([late]))
+    with pytest.raises(CounterEmptyError):
+        counter.exchange(one, [burst(2, 0)])
+    monkeypatch.setattr(redis_counter, "_NUMBERS", numbers)
+    got = counter.exchange(other, [burst(0, 10)])[0].allotted
+
+    assert (granted, got) == (10, 0)
+
+
+def test_what_comes_of_a_process_that_was_freed_is_not_heard(server: RedisServer) -> None:
+    counter = new_redis_counter(server)
+    one = new_process(counter)
+    counter.free(one)
+
+    with pytest.raises(CounterEmptyError):
+        counter.check_in(one, {"account:1": 5})
+
+
 def test_equal_shares_may_end_when_all_who_live_reach_redis(server: RedisServer) -> None:
     counter = new_redis_counter(server)
     one, other = uuid4(), uuid4()
@@ -435,7 +465,7 @@ def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_eq
     windows.mode = Mode(equal_shares=5, raise_tick=1 << 62)
     window.take(now + 0.1, NOON)
 
-    held = one.freeze()
+    held = one.freeze(0)
 
     assert held == {"account:1": 8}
     assert (window.allotted, window.left) == (2, -6)  # it stays an equal share for now
@@ -457,7 +487,7 @@ def test_a_question_that_was_on_its_way_when_the_counter_forgot_speaks_of_what_i
     windows.mode = Mode(equal_shares=5, raise_tick=1 << 62)
     window.take(now + 0.1, NOON)
 
-    one.freeze()
+    one.freeze(0)
 
     assert asked.burst.keep == 8
     assert not asked.has_more
@@ -488,7 +518,7 @@ def test_an_equal_share_is_raised_no_more_once_the_counter_was_told_and_ends_whe
     window.lend(100)
     name, now, parts = uuid4(), boot_seconds(), []
     one.follow(members.Terms(name, 1, 2))
-    one.freeze()
+    one.freeze(1)
     for seconds, terms in ((SPENT_SECONDS + 1, None), (1, members.Terms(name, 1, 0)), (1, members.Terms(name, 1, 2))):
         now += seconds
         if terms:
@@ -504,7 +534,54 @@ def test_a_window_that_nobody_used_lately_is_given_up_where_a_counter_forgot() -
     one = Sharing(windows, at_once)
     windows.of(credential(burst=10), boot=0.0, wall=NOON).keep(10)
 
-    assert one.freeze() == {}
+    assert one.freeze(0) == {}
+
+
+def test_a_freeze_for_terms_that_are_over_changes_nothing() -> None:
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.lend(100)
+    for epoch in (1, 2):
+        one.follow(members.Terms(uuid4(), epoch, 2))
+
+    held = one.freeze(1)
+    window.take(boot_seconds() + SPENT_SECONDS + 1, NOON)
+
+    assert held is None
+    assert window.allotted == 5  # it takes its share in time, whatever becomes of the counter
+
+
+def test_what_a_process_held_that_was_declared_dead_is_nothing_within_the_same_moment() -> None:
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.keep(10)
+    window.lend(100)
+    now = boot_seconds()
+    before = window.take(now, NOON)
+
+    one.begin_anew(one.id)
+
+    assert (before, window.take(now, NOON)) == (Reason.ACCEPTED, Reason.BURST_LIMIT)
+
+
+def test_a_call_waits_for_others_where_the_counter_says_only_what_was_used_beyond_a_share() -> None:
+    windows = Windows()
+    one = Sharing(windows, at_once)
+    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
+    window.keep(10)
+    window.lend(100)
+    now = boot_seconds()
+    for _ in range(8):
+        window.take(now, NOON)
+    window.keep(2)  # its equal share, which is over
+
+    one.wait(window, lambda: None)
+    asked = one.questions.get_nowait()
+    asked.allotted = 8
+
+    assert not asked.has_more
 
 
 # --- The end of a process -----------------------------------------------------------------------------------------

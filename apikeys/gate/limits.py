@@ -65,8 +65,13 @@ class Mode(NamedTuple):
 
     @property
     def is_asking(self) -> bool:
-        """Whether the counter is asked for parts, or will be in a moment: it is being told what is held."""
-        return not self.equal_shares or self.raise_tick == NEVER
+        """Whether the counter is asked for parts, or will be once all have told it what they hold."""
+        return not self.equal_shares or self.is_frozen
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether an equal share is raised no more, since the counter is being told of it."""
+        return self.equal_shares > 0 and self.raise_tick == NEVER
 
 
 class Sharing(Protocol):
@@ -174,7 +179,7 @@ class Window:
         oldest = slots[0][0] if slots else tick
         self.room = min(-(-(oldest + WINDOW_TICKS + 1 - tick) // TICKS_PER_SECOND), WINDOW_SECONDS)
         if self.mode is not self.windows.mode:
-            self._adapt()
+            self.adapt()
         if tick >= self.attend or self.left_today < self.low_today:
             self._attend()
 
@@ -229,11 +234,12 @@ class Window:
         self.lent_today += calls
         self.low_today, self.barred_today = self.left_today // 2, 0
 
-    def _adapt(self) -> None:
-        """Follow a new mode."""
+    def adapt(self) -> None:
+        """Follow a new mode: at the latest with the next tick."""
         mode = self.windows.mode
         if mode.life != self.mode.life:  # others count what was held until then as spent
             self.slots.clear()
+            self.tick = -1
             self.here = self.allotted = self.left = self.told = self.beyond = 0
             self.is_asked_for = False
         if mode.equal_shares:

@@ -38,6 +38,7 @@ spent.
 **Redis forgets.** Its numbers count for one run of the server and one *epoch* of ours. If either is another one, it
 knows nothing and hands out nothing until everybody who may hold something has *checked in* with what it holds
 (`counter.lua`; who that may be is in the store). Until then each process goes on with its part: the sum is what it was.
+A process numbers its questions, and one that a network kept back until a newer was answered changes nothing.
 
 **Redis is gone**, for somebody, for more than a second: that process declares *equal shares* in the store, N / n for
 each of n processes. Everybody hears of it with the next poll and keeps to less at once, and SPENT_SECONDS later, when
@@ -48,7 +49,7 @@ counter knows everybody's: who left it earlier could use again what it had used 
 checked in raises its own. A process whose part is nothing answers 503, not 429: no limit was reached.
 
 A question may be on its way while any of this happens. It is put again in terms of what is held by then
-(`Question.begin_anew`), and an answer is applied before the next question is put: one that spoke of less than what its
+(`Question.restate`), and an answer is applied before the next question is put: one that spoke of less than what its
 process goes by would have the counter give the difference away.
 
 **The store's table**, where there is no Redis, can neither forget nor be gone alone: nothing is accepted without the

@@ -64,6 +64,7 @@ class Asker:
         self._opened_epoch = self._checked_in_epoch = -1
         self._looked_at = self._days_at = self._tried_at = 0.0
         self._gone_since = self._incomplete_since = 0.0  # 0: it is neither
+        self._counter_gone_since = 0.0  # the same of the counter alone: the store may be gone, too
         self._is_troubled = False  # this turn had no answer
         self._has_left = False
 
@@ -139,7 +140,7 @@ class Asker:
             self._lost(failure)
         if self._gone_since and not self._is_troubled:
             logger.warning("limits_counter_back")
-            self._gone_since = 0.0
+            self._gone_since = self._counter_gone_since = 0.0
         self._resolve()
 
     def _drain(self) -> None:
@@ -280,13 +281,15 @@ class Asker:
         if not self._gone_since:
             self._gone_since = now
             logger.warning("limits_counter_gone", error=type(failure).__name__, hint="each process keeps to its share")
-        if isinstance(failure, CounterGoneError) and self._has_told and now - self._gone_since > GONE_SECONDS:
-            self._declare_equal_shares()
+        if isinstance(failure, CounterGoneError):
+            self._counter_gone_since = self._counter_gone_since or now
+            if self._has_told and now - self._counter_gone_since > GONE_SECONDS:
+                self._declare_equal_shares()
 
     # --- Equal shares, while Redis is gone ----------------------------------------------------------------------------
     @property
     def _has_told(self) -> bool:
-        """Whether the counter knows what is held: there are no equal shares, or it was told of them."""
+        """Whether the counter knows what is held, or is being told: there are no equal shares, or they end."""
         terms = self._terms
         is_equal = self._sharing.windows.mode.equal_shares or (terms is not None and terms.equal_shares)
         return not is_equal or (terms is not None and terms.epoch == self._checked_in_epoch)
@@ -328,10 +331,10 @@ class Asker:
             return
         if terms.epoch != self._opened_epoch:
             self._counter = self._open()
-        held = self._from_owner(self._sharing.freeze)
+        self._checked_in_epoch = terms.epoch  # from here on: whatever becomes of it, nothing is raised any more
+        held = self._from_owner(lambda: self._sharing.freeze(terms.epoch))
         if held is None or self._counter is None or boot_seconds() - looked_at > LEASE_SECONDS:
             return
-        self._checked_in_epoch = terms.epoch
         self._counter.check_in(process, held)
 
     def _see_to_completeness(self, counter: Counter) -> None:

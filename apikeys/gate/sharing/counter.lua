@@ -1,13 +1,16 @@
 -- The shared counter of burst limits in Redis: every question is this one script, so that each is atomic.
 -- KEYS: state, checked-in processes, ready processes, totals by limit, wanted limits, how often each was wanted; prefixes
--- of what a process holds, and of the newest want of each limit to which it said that it has nothing left.
--- ARGV: question, process, epoch, arguments of the question.
+-- of what a process holds, and of the newest want of each limit to which it said that it has nothing left; the number of
+-- each process's newest question.
+-- ARGV: question, process, epoch, number of the question, arguments of the question. Numbers rise: a network may bring a
+-- question after others that were put since, and answered.
 -- Numbers count for one run of the server and one epoch: after a restart, a failover, a flush or a new epoch they begin
 -- at nothing, and nobody is granted anything before everybody who may hold something has said what.
 local state, checked, ready, totals, wanted, wants = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local held_by, answered_by = KEYS[7], KEYS[8]
+local held_by, answered_by, asked = KEYS[7], KEYS[8], KEYS[9]
 local question, process, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local held = held_by .. process
+local number_of_ended = 9007199254740991
 
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local now = redis.call('HMGET', state, 'run', 'epoch', 'birth', 'complete')
@@ -18,7 +21,7 @@ if now[1] ~= run or tonumber(now[2]) < epoch then
     for _, each in ipairs(redis.call('SMEMBERS', checked)) do
         redis.call('DEL', held_by .. each, answered_by .. each)
     end
-    redis.call('DEL', held, checked, ready, totals, wanted, wants)
+    redis.call('DEL', held, checked, ready, totals, wanted, wants, asked)
     local time = redis.call('TIME')
     now = {run, epoch, time[1] .. '.' .. time[2], '0'}
     redis.call('HSET', state, 'run', run, 'epoch', epoch, 'birth', now[3], 'complete', '0')
@@ -48,18 +51,25 @@ end
 if question == 'ready' then
     redis.call('SADD', ready, process)
     return {'ok', birth, redis.call('SMEMBERS', ready)}
-elseif question == 'check in' then -- ARGV: then key and number of each that it holds
+end
+if question == 'check in' or question == 'exchange' then
+    local number = tonumber(ARGV[4])
+    if number <= tonumber(redis.call('HGET', asked, process) or '0') then return {'old'} end
+    redis.call('HSET', asked, process, number)
+end
+if question == 'check in' then -- ARGV: then key and number of each that it holds
     free(process)
     redis.call('SADD', checked, process)
-    for i = 4, #ARGV, 2 do set(ARGV[i], 0, tonumber(ARGV[i + 1])) end
+    for i = 5, #ARGV, 2 do set(ARGV[i], 0, tonumber(ARGV[i + 1])) end
     return {'ok', birth}
 elseif question == 'free' then
     free(process)
     redis.call('SREM', checked, process)
+    redis.call('HSET', asked, process, number_of_ended)
     return {'ok', birth}
 elseif question == 'complete' then -- ARGV: birth of the numbers that are meant, then everybody who may hold something
-    if ARGV[4] ~= birth then return {'empty'} end
-    for i = 5, #ARGV do
+    if ARGV[5] ~= birth then return {'empty'} end
+    for i = 6, #ARGV do
         if redis.call('SISMEMBER', checked, ARGV[i]) == 0 then return {'incomplete', birth} end
     end
     redis.call('HSET', state, 'complete', '1')
@@ -82,7 +92,7 @@ end
 
 -- exchange. ARGV: then key, limit, keep, want, urgency, number and answer of each
 local answers = {}
-for i = 4, #ARGV, 7 do
+for i = 5, #ARGV, 7 do
     local key, limit, keep = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
     local want, urgent = tonumber(ARGV[i + 3]), ARGV[i + 4] == '1'
     local number, answer = tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6])

@@ -45,7 +45,7 @@ class Question:
     since: float  # boot seconds
     burst: BurstAsk
     day: DayAsk
-    held: int  # of the burst limit, when it was asked
+    held: int  # of the burst limit, when it was put
     lacks_burst: bool  # a call waits, for want of this
     lacks_day: bool
     judged: tuple[bool, bool] = (False, False)  # what of this it was asked for: a call may begin to wait any moment
@@ -67,9 +67,10 @@ class Question:
             want = self.day.want or self.burst.limit * LEASE_BURSTS
             self.day = self.day._replace(want=want, is_urgent=True)
 
-    def begin_anew(self) -> None:
+    def restate(self) -> None:
         """Forget what a counter answered that forgot it, too, and speak of what is held by now."""
-        self.held, self.allotted, self.others, self.is_complete = self.window.allotted, None, (), True
+        self.since, self.heard_at = boot_seconds(), 0.0
+        self.held, self.allotted, self.others, self.is_complete = self.window.held, None, (), True
         self.burst = self.burst._replace(keep=self.window.held, number=0, answers=0)
 
     @property
@@ -123,7 +124,7 @@ class Sharing:
                 lease if window.left_today <= window.low_today else 0,
                 is_urgent=is_urgent,
             ),
-            held=window.allotted,
+            held=window.held,
             lacks_burst=is_urgent and window.left <= 0,
             lacks_day=is_urgent and window.left_today <= 0,
         )
@@ -146,6 +147,7 @@ class Sharing:
             window = question.window
             if self._asked.get(window) is question:
                 window.move_to(_now_tick())  # while it asks nothing: that would speak of what it held before
+            if self._asked.get(window) is question:
                 del self._asked[window]
                 window.is_asked_for = False
                 self._apply(question)
@@ -194,27 +196,30 @@ class Sharing:
             window.is_asked_for = False
             self.ask(window, wants=False)
 
-    def freeze(self) -> dict[str, int]:
+    def freeze(self, epoch: int) -> dict[str, int] | None:
         """Keep to what is held by now, which the counter is told then: by limit, how much.
 
-        An equal share is raised no more, but stays one until everybody has told the counter.
+        An equal share is raised no more, but stays one until everybody has told the counter. None if other terms than
+        those of this epoch are followed by now: then nothing changes.
         """
+        if epoch != self.epoch:
+            return None
         tick, held = _now_tick(), {}
         mode = self.windows.mode
+        self.windows.mode = Mode(mode.life, mode.equal_shares, NEVER)
         for window in self.windows.all():
             window.move_to(tick)
-            if not window.slots and not mode.equal_shares:
+            if not window.slots:
                 window.keep(0)
             window.told = window.held
             if window.told > 0:
                 held[_key(window)] = window.told
-        self._begin_questions_anew()
-        self.windows.mode = Mode(mode.life, mode.equal_shares, NEVER)
+        self._restate_questions()
         return held
 
-    def _begin_questions_anew(self) -> None:
+    def _restate_questions(self) -> None:
         for question in self._asked.values():
-            question.begin_anew()
+            question.restate()
 
     def follow(self, terms: Terms) -> None:
         """Keep to an equal share; to one that is larger than what is held only when all others keep to theirs, too.
@@ -225,7 +230,7 @@ class Sharing:
             return
         mode = self.windows.mode
         if mode.equal_shares and not terms.equal_shares:
-            self._begin_questions_anew()
+            self._restate_questions()
             self.windows.mode = Mode(mode.life)
         elif terms.equal_shares and terms.epoch > self.epoch:
             raise_at = _now_tick() + ceil(SPENT_SECONDS * TICKS_PER_SECOND) + 1
@@ -244,6 +249,8 @@ class Sharing:
         self.id, self.is_registered = uuid4(), False
         self.windows.mode = Mode(self.windows.mode.life + 1)
         self._asked.clear()
+        for window in self.windows.all():
+            window.adapt()  # at once: in this tick, too, nothing of what was held may be used
         waiting, self._waiters = self._waiters, {}
         for waiters in waiting.values():
             for waiter in waiters:

@@ -1,6 +1,7 @@
 """The shared counter of burst limits in Redis: one script, whose numbers may be gone at any time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,8 +15,9 @@ from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, CounterEmptyErro
 from apikeys.gate.sharing.members import Terms
 
 TIMEOUT_SECONDS = 0.5
+_NUMBERS = count(1)  # of questions; those of each process rise
 _SCRIPT = Path(__file__).with_name("counter.lua").read_text()
-_NAMES = ("state", "checked-in", "ready", "totals", "wanted", "wants", "held:", "answered:")
+_NAMES = ("state", "checked-in", "ready", "totals", "wanted", "wants", "held:", "answered:", "asked")
 
 
 class RedisCounter:
@@ -69,8 +71,9 @@ class RedisCounter:
         return result
 
     def _ask(self, question: str, process: UUID, arguments: Iterable[Any]) -> list[Any]:
+        about: list[Any] = [question, process.hex, self._epoch, next(_NUMBERS)]
         try:
-            answer: list[Any] = self._script(keys=self._keys, args=[question, process.hex, self._epoch, *arguments])
+            answer: list[Any] = self._script(keys=self._keys, args=about + list(arguments))
         except redis.RedisError as failure:
             raise CounterGoneError(type(failure).__name__) from failure
         if answer[0] in {"empty", "old"}:
