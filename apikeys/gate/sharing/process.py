@@ -129,7 +129,10 @@ class Sharing:
             lacks_day=is_urgent and window.left_today <= 0,
         )
         self.questions.put(question)
-        self.wake.set()
+        if (
+            is_urgent or not wants
+        ):  # else it is asked with others, within POLL_SECONDS: one alone costs as much as fifty
+            self.wake.set()
 
     def wait(self, window: Window, waiter: Waiter) -> None:
         """Call the waiter once there is more for the window, or it is known that there is none."""
