@@ -134,7 +134,7 @@ def test_the_copy_button_gets_its_word_back(visitors: Visitors) -> None:
     page.get_by_role("button", name="Hide").click()
 
     expect(page.locator("[data-secret-copy]")).to_have_text("Copy")
-    page.locator("[data-secret-show]").click()
+    _shown(page)  # else copying would fetch the key itself, and say so elsewhere
     page.locator("[data-secret-copy]").click()
     expect(page.locator("[data-secret-copy]")).to_have_text("Copied.")
     page.clock.run_for(2_000)
