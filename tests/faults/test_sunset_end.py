@@ -24,6 +24,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 CALLERS = 4
 ROUNDS = 2
+REFUSED = 401
+PASSED_OR_LATE = {204, 503}  # the latter where a busy machine lets a poll come too late
+PATIENCE_SECONDS = 20
 OUT_OF_THE_WAY = 10**9
 
 
@@ -45,7 +48,7 @@ def move(sunset: Sunset, end: datetime) -> None:
 
 
 def calls_meanwhile(port: int, secret: str, act: Callable[[], None]) -> list[Seen]:
-    """What callers got while `act` ran, and for half a second after it."""
+    """What callers got while `act` ran, and for half a second after it, or until somebody is refused."""
     logs: list[list[Seen]] = [[] for _ in range(CALLERS)]
     done = threading.Event()
 
@@ -60,6 +63,9 @@ def calls_meanwhile(port: int, secret: str, act: Callable[[], None]) -> list[See
         thread.start()
     act()
     threading.Event().wait(0.5)
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while not any(call.status == REFUSED for log in logs for call in log[-1:]) and time.monotonic() < patience:
+        threading.Event().wait(0.05)
     done.set()
     for thread in threads:
         thread.join()
@@ -79,7 +85,7 @@ def accepted_after_an_end_brought_forward(gate: ProcessGate, secret: str) -> lis
             returned.append(time.time())
 
         seen = calls_meanwhile(gate.port, secret, bring_forward)
-        assert {call.status for call in seen} == {204, 401}
+        assert {204, REFUSED} <= {call.status for call in seen} <= {*PASSED_OR_LATE, REFUSED}
         found += [call for call in seen if call.status == 204 and call.started > returned[0]]
         move(sunset, timezone.now() + timedelta(days=90))
         threading.Event().wait(0.5)  # the next round begins with a key that passes, settled or not
@@ -108,5 +114,5 @@ def test_when_the_end_comes_no_call_that_begins_later_is_accepted_whatever_the_g
         move(sunset, end)
         seen = calls_meanwhile(gate.port, secret, lambda: time.sleep(end.timestamp() - time.time()))
 
-    assert {call.status for call in seen} == {204, 401}
+    assert {204, REFUSED} <= {call.status for call in seen} <= {*PASSED_OR_LATE, REFUSED}
     assert [call for call in seen if call.status == 204 and call.started >= end.timestamp()] == []
