@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import Mode, Windows
+from apikeys.gate.limits import NEVER, Mode, Window, Windows
 from apikeys.gate.reasons import Reason
 from apikeys.gate.sharing import days, members, redis_counter, undertaker
 from apikeys.gate.sharing.asker import Asker
@@ -453,16 +453,21 @@ def at_once(what: Callable[[], None]) -> None:
     what()
 
 
-def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_equal_share() -> None:
-    windows = Windows()
+def holding(part: int, *, used: int = 0) -> tuple[Sharing, Window, float]:
+    """A process that holds a part of a burst limit of 10 and just used so much of it; its window, and when that was."""
+    windows, now = Windows(), boot_seconds()
     one = Sharing(windows, at_once)
     window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.keep(10)
+    window.keep(part)
     window.lend(100)
-    now = boot_seconds()
-    for _ in range(8):
+    for _ in range(used):
         window.take(now, NOON)
-    windows.mode = Mode(equal_shares=5, raise_tick=1 << 62)
+    return one, window, now
+
+
+def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_equal_share() -> None:
+    one, window, now = holding(10, used=8)
+    one.windows.mode = Mode(equal_shares=5, raise_tick=NEVER)
     window.take(now + 0.1, NOON)
 
     held = one.freeze(0)
@@ -473,18 +478,11 @@ def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_eq
 
 def test_a_question_that_was_on_its_way_when_the_counter_forgot_speaks_of_what_is_held_then() -> None:
     """It said what an equal share is, of which more was used: others were given the rest, beyond the limit."""
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.keep(10)
-    window.lend(100)
-    now = boot_seconds()
-    for _ in range(8):
-        window.take(now, NOON)
+    one, window, now = holding(10, used=8)
     one.ask(window)
     asked = one.questions.get_nowait()
     asked.allotted = 10  # by the counter that forgot
-    windows.mode = Mode(equal_shares=5, raise_tick=1 << 62)
+    one.windows.mode = Mode(equal_shares=5, raise_tick=NEVER)
     window.take(now + 0.1, NOON)
 
     one.freeze(0)
@@ -495,10 +493,7 @@ def test_a_question_that_was_on_its_way_when_the_counter_forgot_speaks_of_what_i
 
 def test_an_answer_is_applied_before_anything_else_is_asked() -> None:
     """A question that said what was held before had the counter give the rest to others, while it was used here."""
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.keep(4)
+    one, window, _ = holding(4)
     one.ask(window)
     asked = one.questions.get_nowait()
     asked.allotted = 10
@@ -512,11 +507,8 @@ def test_an_answer_is_applied_before_anything_else_is_asked() -> None:
 
 
 def test_an_equal_share_is_raised_no_more_once_the_counter_was_told_and_ends_when_all_have() -> None:
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.lend(100)
-    name, now, parts = uuid4(), boot_seconds(), []
+    one, window, now = holding(0)
+    name, parts = uuid4(), []
     one.follow(members.Terms(name, 1, 2))
     one.freeze(1)
     for seconds, terms in ((SPENT_SECONDS + 1, None), (1, members.Terms(name, 1, 0)), (1, members.Terms(name, 1, 2))):
@@ -530,35 +522,25 @@ def test_an_equal_share_is_raised_no_more_once_the_counter_was_told_and_ends_whe
 
 
 def test_a_window_that_nobody_used_lately_is_given_up_where_a_counter_forgot() -> None:
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    windows.of(credential(burst=10), boot=0.0, wall=NOON).keep(10)
+    one, _, _ = holding(10)
 
     assert one.freeze(0) == {}
 
 
 def test_a_freeze_for_terms_that_are_over_changes_nothing() -> None:
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.lend(100)
+    one, window, now = holding(0)
     for epoch in (1, 2):
         one.follow(members.Terms(uuid4(), epoch, 2))
 
     held = one.freeze(1)
-    window.take(boot_seconds() + SPENT_SECONDS + 1, NOON)
+    window.take(now + SPENT_SECONDS + 1, NOON)
 
     assert held is None
     assert window.allotted == 5  # it takes its share in time, whatever becomes of the counter
 
 
 def test_what_a_process_held_that_was_declared_dead_is_nothing_within_the_same_moment() -> None:
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.keep(10)
-    window.lend(100)
-    now = boot_seconds()
+    one, window, now = holding(10)
     before = window.take(now, NOON)
 
     one.begin_anew(one.id)
@@ -567,14 +549,7 @@ def test_what_a_process_held_that_was_declared_dead_is_nothing_within_the_same_m
 
 
 def test_a_call_waits_for_others_where_the_counter_says_only_what_was_used_beyond_a_share() -> None:
-    windows = Windows()
-    one = Sharing(windows, at_once)
-    window = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    window.keep(10)
-    window.lend(100)
-    now = boot_seconds()
-    for _ in range(8):
-        window.take(now, NOON)
+    one, window, _ = holding(10, used=8)
     window.keep(2)  # its equal share, which is over
 
     one.wait(window, lambda: None)

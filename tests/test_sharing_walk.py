@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +28,7 @@ from tests.redis_server import RedisServer
 from tests.test_limits import NOON, credential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from uuid import UUID
 
     from pytest_django import Settings
@@ -65,6 +66,7 @@ class Walk:
     def go(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for module in (asker, process, undertaker, members):
             monkeypatch.setattr(module, "boot_seconds", lambda: self.now)
+        monkeypatch.setattr(asker, "RedisCounter", partial(Reached, self))
         for _ in range(STEPS):
             self.step()
 
@@ -126,7 +128,6 @@ class Process:
         self.sharing = Sharing(self.windows, self.handed_over.append)
         self.asker = Asker(self.sharing)
         self.asker._from_owner = self._from_owner  # type: ignore[method-assign]  # noqa: SLF001 -- two threads in one
-        self.asker._open = self._open  # type: ignore[method-assign]  # noqa: SLF001 -- a counter that can be cut off
 
     def turn(self) -> None:
         if not self.is_turning:
@@ -170,27 +171,20 @@ class Process:
         self._own()
         return what()
 
-    def _open(self) -> RedisCounter | None:
-        one, terms = self.asker, self.asker._terms  # noqa: SLF001 -- as in the asker itself
-        if terms is None:
-            return None
-        one._opened_epoch = terms.epoch  # noqa: SLF001 -- as in the asker itself
-        return Reached(self, terms)
-
 
 class Reached(RedisCounter):
-    """Redis, unless the process is cut off from it; while it is asked, things happen."""
+    """Redis, unless the process that asks is cut off from it; while it is asked, things happen."""
 
-    def __init__(self, process: Process, terms: members.Terms) -> None:
-        super().__init__(process.walk.server.url, terms)
-        self._process = process
+    def __init__(self, walk: Walk, url: str, terms: members.Terms) -> None:
+        super().__init__(url, terms)
+        self._walk = walk
 
-    def _ask(self, *args: Any) -> list[Any]:
-        self._process.walk.meanwhile()
-        if self._process.is_cut_off:
+    def _ask(self, question: str, process: UUID, arguments: Iterable[Any]) -> list[Any]:
+        self._walk.meanwhile()
+        if any(each.is_cut_off for each in self._walk.processes if each.sharing.id == process):
             raise CounterGoneError
-        answer = super()._ask(*args)
-        self._process.walk.meanwhile()
+        answer = super()._ask(question, process, arguments)
+        self._walk.meanwhile()
         return answer
 
 
