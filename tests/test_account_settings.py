@@ -11,10 +11,10 @@ from django.utils import timezone
 from accounts import operations
 from accounts.models import Account, Change, Member
 from accounts.permissions import Role
-from apikeys.gate.limits import Windows
 from apikeys.gate.reasons import Reason
 from apikeys.gate.sharing import days
 from apikeys.gate.store import read_credentials
+from apikeys.gate.windows import Windows
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.factories import NOW, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apikeys.gate import limits
-from apikeys.gate.limits import Mode, Window, Windows, day_of
+from apikeys.gate.limits import Mode, Window, day_of
 from apikeys.gate.reasons import Reason
 from apikeys.gate.store import Credential
+from apikeys.gate.windows import Windows
 from apikeys.secrets import Kind
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC).timestamp()
@@ -270,25 +270,3 @@ def test_the_headers_say_what_is_left() -> None:
         "X-HubSpot-RateLimit-Remaining: 97",
         'RateLimit: "burst";r=97;t=5',
     ]
-
-
-def test_idle_windows_make_room_once_the_counter_has_heard_that_they_hold_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "WINDOWS_KEPT", 1)
-    sharing = NoOthers()
-    windows = Windows(sharing)
-    idle = windows.of(credential(burst=10), boot=0.0, wall=NOON)
-    idle.keep(10)
-    idle.told = 10
-    idle.lend(5)
-
-    windows.of(replace(credential(), account_id=2), boot=20.0, wall=NOON)
-    before = windows.get(1)
-    idle.told = idle.allotted
-    windows.of(replace(credential(), account_id=3), boot=40.0, wall=NOON)
-
-    assert before is idle
-    assert (idle.allotted, idle.left_today, idle.back, (idle, False) in sharing.asked) == (0, 0, 5, True)
-    assert windows.get(1) is None
-    assert windows.current(idle) is idle  # a call that comes for it after all

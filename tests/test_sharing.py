@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import NEVER, Mode, Window, Windows
+from apikeys.gate.limits import NEVER, Mode, Window
 from apikeys.gate.reasons import Reason
 from apikeys.gate.sharing import days, members, redis_counter, undertaker
 from apikeys.gate.sharing.asker import Asker
@@ -31,6 +31,7 @@ from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.sharing.redis_counter import RedisCounter
 from apikeys.gate.sharing.table import TableCounter
 from apikeys.gate.sharing.undertaker import Undertaker
+from apikeys.gate.windows import Windows
 from apikeys.models import BurstShare, BurstTotal, CountingProcess, DayGrant
 from auditlog.models import DailyUsage
 from tests.redis_server import RedisServer

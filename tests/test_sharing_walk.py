@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.revisions import LEASE_SECONDS
-from apikeys.gate.limits import Window, Windows
+from apikeys.gate.limits import Window
 from apikeys.gate.reasons import Reason
 from apikeys.gate.sharing import asker, members, process, undertaker
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.bursts import CounterGoneError
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.sharing.redis_counter import RedisCounter
+from apikeys.gate.windows import Windows
 from apikeys.models import CountingProcess, SharingTerms
 from tests.redis_server import RedisServer
 from tests.test_limits import NOON, credential
@@ -145,6 +146,8 @@ class Process:
 
     def call(self, times: int) -> None:
         self._own()
+        if self.walk.chance.random() < 0.2:
+            self.windows.pack_some(1)  # it changes nothing
         for _ in range(times):
             self._call()
 
@@ -160,6 +163,7 @@ class Process:
             self.sharing.wait(window, lambda: self._again(window))
 
     def _again(self, window: Window) -> None:
+        window = self.windows.current(window)
         if self.walk.now < self.fresh_until and window.take(self.walk.now, NOON) is Reason.ACCEPTED:
             self.walk.accept()
 

@@ -42,8 +42,8 @@ it: an end is never judged late, whatever the gate's wall clock says. Bringing o
     dictionary look-up, two clock reads, the two limits, one counter in mapped memory, one append to the call writer's
     queue, one bytes formatting.
 
-What costs more goes elsewhere: into the record when it is read (`known.Kept.head`), into the storing process (masking,
+What costs more goes elsewhere: into the record when it is read (`kept.Kept.head`), into the storing process (masking,
 naming the caller, decoding: `auditlog.call_rows`), to the end of the loop's turn (writing answers: `turns`), or onto
 the long way round (httptools, then `Gate.check`), which knows every transport and every mistake and gives the same
-verdicts. Measured by `./portal bench gate`.
+verdicts. A call of one of many accounts costs 2.5 us more (`packed`). Measured by `./portal bench gate`.
 """

@@ -20,8 +20,9 @@ from apikeys.gate.asked import REPEATED, Asked, Fields, Peer, is_known_host
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.counts import CountsFile
 from apikeys.gate.decide import judge
-from apikeys.gate.known import Digests, Kept, Known
-from apikeys.gate.limits import REMAINING, Windows
+from apikeys.gate.kept import Kept
+from apikeys.gate.known import Digests, Known
+from apikeys.gate.limits import REMAINING
 from apikeys.gate.presented import Presented, may_hold_secret, presented
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.protocol import GateProtocol
@@ -31,6 +32,7 @@ from apikeys.gate.routes import PASSES, Ruling
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.turns import Turns
+from apikeys.gate.windows import Windows
 from auditlog.call_process import ProcessStorage
 from auditlog.call_storage import Storage
 from auditlog.calls import NOBODY, CallWriter
@@ -100,15 +102,16 @@ class Gate:
             return None
         hasher = self.new_hasher()
         hasher.update(token)
-        kept = self.kept.get(hasher.digest())
+        digest = hasher.digest()
+        kept = self.kept.get(digest) or self.known.packed_call(digest)
         boot, known = boot_seconds(), self.known  # after the request's last byte, and for this decision alone (G1)
         if kept is None and self.is_garbage(token):
             return self._refuse_garbage(method, path, user_agent, peer.caller(forwarded_for), gateway)
-        if kept is None or boot >= known.fresh_until or boot + known.database_ahead >= kept.ends_at:
+        if kept is None or boot >= known.fresh_until or boot + known.database_ahead >= kept.rights.ends_at:
             return None
-        wall, window = time(), kept.window
-        is_barred = kept.bounded and self.api.rule(kept.scopes, method, path).reason
-        if is_barred or judge(kept.standing, window, boot, wall):
+        wall, window, rights = time(), kept.window, kept.rights
+        is_barred = rights.is_bounded and self.api.rule(rights.scopes, method, path).reason
+        if is_barred or judge(rights.standing, window, boot, wall):
             return None
         address = peer.address if forwarded_for is None else peer.caller(forwarded_for)
         number = self.next_number()
@@ -116,7 +119,7 @@ class Gate:
             (kept.who, wall, method, path, 204, None, "", user_agent or b"", address,
              self.id_base + number, window.day)
         )  # fmt: skip
-        self.accepted[kept.kind] += 1
+        self.accepted[rights.kind] += 1
         left = window.left  # in place what `left_now` says of a call that was just counted
         return ACCEPTED % (
             self.date, window.headers, kept.head, window.left_today + window.beyond, left, left, window.room,
@@ -160,10 +163,11 @@ class Gate:
         if boot >= self.known.fresh_until:
             return self._refuse(asked, number, Reason.STORE_UNAVAILABLE, of=kept, head=head)
         path, at = asked.target.partition(b"?")[0], boot + self.known.database_ahead
-        judged_by_path = kept.bounded and not kept.standing
-        ruling = self.api.rule(kept.scopes, asked.method, path) if judged_by_path else PASSES
+        rights = kept.rights
+        judged_by_path = rights.is_bounded and not rights.standing
+        ruling = self.api.rule(rights.scopes, asked.method, path) if judged_by_path else PASSES
         window = kept.window = self.windows.current(kept.window)
-        reason = kept.refused(at) or ruling.reason or judge(kept.standing, window, boot, wall)
+        reason = rights.refused(at) or ruling.reason or judge(rights.standing, window, boot, wall)
         if reason in LIMITS and window.may_get(reason):
             self._ask_others(asked, number, kept, later, in_query=in_query, head=head)
             return None
@@ -175,7 +179,7 @@ class Gate:
             (kept.who, wall, asked.method, path, 204, None, "", asked.user_agent, asked.address,
              self.id_base + number, kept.window.day)
         )  # fmt: skip
-        self.accepted[kept.kind] += 1
+        self.accepted[rights.kind] += 1
         about = _with_query_deprecation(kept) if in_query else kept.head
         left_today, left, seconds = kept.window.left_now()
         return ACCEPTED % (
@@ -201,7 +205,7 @@ class Gate:
 
     def _from_known(self, digests: Digests) -> Kept | Reason | None:
         for digest in digests:
-            kept = self.known.kept.get(digest)
+            kept = self.known.find(digest)
             if kept is not None:
                 return kept
         return Reason.UNKNOWN if digests[0] in self.known.unknown else None
@@ -271,13 +275,13 @@ class Gate:
         """
         boot, wall = boot_seconds(), time()
         whose = kept or of
-        self.decisions[whose.kind if whose else "", reason.value] += 1
+        self.decisions[whose.rights.kind if whose else "", reason.value] += 1
         self.put(
             (whose.who if whose else NOBODY, wall, asked.method, asked.target.partition(b"?")[0], STATUS[reason], None,
              reason.value, asked.user_agent, asked.address, self.id_base + number, None)
         )  # fmt: skip
         request_id, nginx = self.request_ids.text(number), asked.nginx
-        lines = refusals.sunset_lines(reason, kept.sunset if kept else sunset)
+        lines = refusals.sunset_lines(reason, kept.rights.sunset if kept else sunset)
         if kept is None and not lines:
             kind = shown.kind if shown else None
             answer = self.refusal_of_anybody(reason, kind=kind, nginx=nginx, head=head)
@@ -289,8 +293,8 @@ class Gate:
             window = kept.window
             lines += window.headers + window.remaining()
             refusal = partial(refusal, retry_after=window.retry_after(reason, boot=boot, wall=wall))
-        slug = kept.account_slug if reason not in refusals.SAME_FOR_ALL else ""
-        return refusal(lines=lines, kind=secrets.Kind(kept.kind), slug=slug)
+        slug = kept.slug.decode() if reason not in refusals.SAME_FOR_ALL else ""
+        return refusal(lines=lines, kind=secrets.Kind(kept.rights.kind), slug=slug)
 
     def page(self, path: bytes, method: bytes, fields: Fields, peer: Peer, later: Later) -> bytes | None:
         """What is not a call: health and metrics."""
@@ -341,7 +345,8 @@ class Gate:
 
 def _with_query_deprecation(kept: Kept) -> bytes:
     """A key in the query was deprecated before any sunset, and the field comes once (RFC 9745, 2)."""
-    return QUERY_DEPRECATION + (kept.head.replace(kept.sunset.deprecation, b"") if kept.sunset else kept.head)
+    sunset = kept.rights.sunset
+    return QUERY_DEPRECATION + (kept.head.replace(sunset.deprecation, b"") if sunset else kept.head)
 
 
 def _values(field: bytes | None) -> list[str]:

@@ -18,7 +18,7 @@ from apikeys.gate import refusals
 from apikeys.gate.announced import Announced
 from apikeys.gate.clock import boot_seconds, database_ahead
 from apikeys.gate.decide import judge, standing
-from apikeys.gate.limits import Window, Windows
+from apikeys.gate.limits import Window
 from apikeys.gate.presented import Presented, presented
 from apikeys.gate.reasons import LIMITS, STATUS, Reason
 from apikeys.gate.request_ids import RequestIds
@@ -26,6 +26,7 @@ from apikeys.gate.routes import EVERYTHING, PASSES, UNKNOWN, Ruling, Scopes
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.store import Credential, Read, StoreError, read_credentials, read_usage
+from apikeys.gate.windows import Windows
 from apikeys.models import ApiKey
 from auditlog.call_storage import LocalStorage
 from auditlog.calls import NOBODY, STOP_SECONDS, CallWriter, Usage, Who
@@ -225,6 +226,7 @@ def _judged(
     today = (credential.account_id, window.day)
     usage = read_usage(connection, [today])
     with process.lock:
+        window = process.windows.current(window)
         window.learn(day=today[1], stored=usage.get(today, 0))
     patience = boot + PATIENCE_SECONDS
     while True:
@@ -232,7 +234,7 @@ def _judged(
         if not process.asker.is_fresh:
             process.asker.look()
         with process.lock:
-            boot, wall = boot_seconds(), time.time()
+            boot, wall, window = boot_seconds(), time.time(), process.windows.current(window)
             fresh = process.asker.is_fresh and boot < patience
             ended = _ended(credential.sunset, read, boot=boot)
             reason = ended or (judge(its_standing, window, boot, wall) if fresh else Reason.STORE_UNAVAILABLE)

@@ -6,8 +6,6 @@ reads what a call asked for and nobody had yet; both hand what they learnt to th
 
 import asyncio
 from collections.abc import Callable
-from itertools import islice
-from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import time
@@ -17,21 +15,26 @@ import structlog
 from django.db import connection
 
 from accounts.revisions import LEASE_SECONDS
+from apikeys.gate import kept
 from apikeys.gate.changes import Poll, poll
 from apikeys.gate.clock import boot_seconds, database_ahead
-from apikeys.gate.decide import standing
-from apikeys.gate.limits import Windows
+from apikeys.gate.kept import AllRights, Kept
+from apikeys.gate.limits import Window
+from apikeys.gate.packed import PackedCall, has_one
 from apikeys.gate.protected_api import ProtectedApi
-from apikeys.gate.reasons import Reason
 from apikeys.gate.store import NOTHING_SEEN, Credential, Read, StoreError, read_credentials
+from apikeys.gate.windows import Windows
 from auditlog.connections import take_private_connection
 
 if TYPE_CHECKING:
     from apikeys.gate.announced import Announced
 
 POLL_SECONDS = 0.2
-KEPT_LIMIT = 300_000  # credentials; about 360 MiB with their accounts' windows
-LOOKED_AT, LET_GO = 1_000, 200  # of the longest kept, where there is no room: the least lately used of these go
+KEPT_LIMIT = 1_000_000  # credentials; about 440 MiB with all else that a process needs
+LOOKED_AT, LET_GO = (
+    1_000,
+    200,
+)  # of the longest packed accounts, where there is no room: the least lately used of these go
 UNKNOWN_LIMIT = 10_000  # well-formed secrets that the store does not know
 WAITING_LIMIT = 10_000  # secrets asked for at once
 STOP_SECONDS = 0.5  # a thread that hangs at the store longer ends with the process
@@ -40,42 +43,6 @@ READ_LIMIT = 200  # secrets a statement
 Digests = tuple[bytes, ...]  # of one secret, under each pepper that may be in use, newest first
 
 logger = structlog.get_logger(__name__)
-
-
-class Kept:
-    """A credential as the hot path wants it."""
-
-    __slots__ = (
-        "account_slug", "bounded", "ends_at", "head", "kind", "scopes", "standing", "sunset", "who", "window",
-    )  # fmt: skip
-
-    def __init__(self, credential: Credential, windows: Windows, *, bounded: bool = False) -> None:
-        """:param bounded: the call's method and path are to be judged too."""
-        self.standing = standing(credential)
-        self.bounded, self.scopes = bounded, credential.scopes
-        self.who = (credential.account_id, credential.kind.value, credential.id.hex)
-        self.kind = credential.kind.value
-        self.account_slug = credential.account_slug
-        self.window = windows.of(credential, boot=boot_seconds(), wall=time())
-        self.sunset = credential.sunset
-        self.ends_at = self.sunset.next_refusal(0) if self.sunset else inf  # Unix seconds by the database's clock
-        self.head = (  # after the plan's headers, which are the window's
-            (self.sunset.headers if self.sunset else b"")
-            + (
-                f"X-Account-Id: {credential.account_number}\r\n"
-                f"X-Account-Slug: {credential.account_slug}\r\n"
-                f"X-Credential-Kind: {credential.kind}\r\n"
-                f"X-Credential-Id: {credential.id}\r\n"
-                f"X-Scopes: {'*' if credential.scopes is None else ' '.join(sorted(credential.scopes))}\r\n"
-            ).encode()
-        )
-
-    def refused(self, at: float) -> Reason:
-        """Why its announced end refuses it at a moment of the database's clock, if it does."""
-        if self.sunset is None or at < self.ends_at:
-            return Reason.ACCEPTED
-        self.ends_at = self.sunset.next_refusal(at)
-        return self.sunset.refuses(at)
 
 
 Waiter = Callable[[], None]  # called once what it waits for is kept, known to be unknown, or cannot be had
@@ -89,7 +56,9 @@ class Known:
         self.windows = windows
         self._api = api
         self._look = look
+        self.rights = AllRights()
         self.kept: dict[bytes, Kept] = {}
+        self.packed: dict[bytes, int] = {}  # the account, where the credential is packed with its window
         self.unknown: set[bytes] = set()  # by the newest pepper's digest
         self.fresh_until = 0.0  # boot seconds: nothing counts from then on
         self.polled_at = 0.0  # t0 of the newest poll
@@ -97,12 +66,13 @@ class Known:
         self.sunset: Announced | None = None  # what counts for `unknown`
         self.set_back = False  # the store lacks a change that was seen: until a restart nothing counts
         self._base = NOTHING_SEEN  # by the newest poll
-        self._of_account: dict[int, tuple[bytes, ...]] = {}  # digests: mostly one
+        self._of_account: dict[int, tuple[bytes, ...]] = {}  # digests of what is kept, mostly one
         self._waiting: dict[Digests, list[Waiter]] = {}
         self._doubtful: list[Digests] = []  # read from a store that lacked the base: for the next poll to judge
         self._asked: SimpleQueue[Digests | None] = SimpleQueue()
         self._stopping = Event()
         self._threads = [Thread(target=run, daemon=True) for run in (self._poll_on, self._read_on)]
+        windows.credentials = self
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -141,8 +111,7 @@ class Known:
         if answer.everything:
             self._drop_all()
         for account_id in answer.accounts:
-            for digest in self._of_account.pop(account_id, ()):
-                self.kept.pop(digest, None)
+            self.forget(account_id)
         if answer.seen != self._base:
             self.unknown.clear()
         self._base = answer.seen
@@ -154,6 +123,7 @@ class Known:
 
     def _drop_all(self) -> None:
         self.kept.clear()
+        self.packed.clear()
         self.unknown.clear()
         self._of_account.clear()
 
@@ -181,27 +151,70 @@ class Known:
                 self.unknown.add(digests[0])
         self._wake(asked)
 
+    def find(self, digest: bytes) -> Kept | None:
+        found = self.kept.get(digest)
+        if found is None and digest in self.packed:
+            self.windows.get(self.packed[digest])
+            found = self.kept.get(digest)
+        return found
+
+    def packed_call(self, digest: bytes) -> PackedCall | Kept | None:
+        """A call of a packed credential, to be counted."""
+        account_id = self.packed.get(digest)
+        if account_id is None:
+            return None
+        packed = self.windows.packed[account_id]
+        return PackedCall(self, digest, account_id, packed) if has_one(packed) else self.find(digest)
+
     def keep(self, credential: Credential) -> None:
-        if len(self.kept) >= KEPT_LIMIT:
-            self._make_room()
-        bounded = self._api.bounds(credential.scopes)
-        self.kept[credential.digest] = Kept(credential, self.windows, bounded=bounded)
-        others = self._of_account.get(credential.account_id, ())
-        self._of_account[credential.account_id] = (
-            *(one for one in others if one != credential.digest),
+        if len(self) >= KEPT_LIMIT:
+            for account_id in self.windows.least_used(LOOKED_AT, LET_GO):
+                self.forget(account_id)
+        window = self.windows.of(credential, boot=boot_seconds(), wall=time())
+        self._keep(
             credential.digest,
+            Kept(
+                self.rights.of(credential, is_bounded=self._api.bounds(credential.scopes)),
+                window,
+                number=credential.account_number,
+                slug=credential.account_slug.encode(),
+                identity=credential.id.hex,
+            ),
         )
 
-    def _make_room(self) -> None:
-        """Let go of what was least lately used among the longest kept; the others of these are the newest then."""
-        kept = [(digest, self.kept.pop(digest)) for digest in list(islice(self.kept, LOOKED_AT))]
-        kept.sort(key=lambda one: one[1].window.tick)
-        for digest, let_go in kept[:LET_GO]:
-            account_id = let_go.who[0]
-            rest = tuple(one for one in self._of_account.pop(account_id) if one != digest)
-            if rest:
-                self._of_account[account_id] = rest
-        self.kept.update(kept[LET_GO:])
+    def _keep(self, digest: bytes, one: Kept) -> None:
+        account_id = one.window.account_id
+        others = self._of_account.get(account_id, ())
+        self._of_account[account_id] = (*(other for other in others if other != digest), digest)
+        self.kept[digest] = one
+
+    def __len__(self) -> int:
+        return len(self.kept) + len(self.packed)
+
+    # --- With the account's window ----------------------------------------------------------------------------------
+    def pack(self, account_id: int) -> bytes | None:
+        its_digests = self._of_account.get(account_id, ())
+        packed = kept.pack({digest: self.kept[digest] for digest in its_digests})
+        if packed is not None:
+            self._forget_kept(account_id)
+            self.packed.update(dict.fromkeys(its_digests, account_id))
+        return packed
+
+    def unpack(self, window: Window, packed: bytes) -> None:
+        """What has been dropped meanwhile stays so."""
+        for digest, one in kept.unpack(packed, self.rights, window):
+            if self.packed.pop(digest, None) == window.account_id:
+                self._keep(digest, one)
+
+    def forget(self, account_id: int) -> None:
+        """Drop the account's credentials. What its window counts stays."""
+        self._forget_kept(account_id)
+        for digest in kept.digests(self.windows.packed_credentials(account_id)):
+            self.packed.pop(digest, None)
+
+    def _forget_kept(self, account_id: int) -> None:
+        for digest in self._of_account.pop(account_id, ()):
+            del self.kept[digest]
 
     def _ask_again(self, asked: list[Digests]) -> None:
         for digests in asked:

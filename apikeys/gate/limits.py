@@ -3,7 +3,7 @@
 A `Window` counts in this process and holds what this process may let through: a part of the burst limit, which comes
 back to it ten seconds after each use, and a lease of the day's calls, which is spent. On the way of a call these are
 numbers of its own. More is asked for elsewhere and ahead of need (`apikeys.gate.sharing`, where the proof stands); a
-process that shares with nobody has all of both.
+process that shares with nobody has all of both. All accounts' windows: `apikeys.gate.windows`.
 
 Times are counted in ticks of 0.1 s, so that a call may be refused up to 0.1 s early. Refused calls count toward
 nothing. Windows belong to one thread, or to whoever holds the lock (`apikeys.gate.direct`).
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import islice
 from math import ceil
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -23,6 +22,7 @@ from apikeys.gate.reasons import Reason
 
 if TYPE_CHECKING:
     from apikeys.gate.store import Credential
+    from apikeys.gate.windows import Windows
 
 TICKS_PER_SECOND = 10
 WINDOW_SECONDS = 10
@@ -34,8 +34,6 @@ LEASE_BURSTS = 6  # a lease of the day's calls is at most so many times the burs
 REMAINING = (
     b'X-HubSpot-RateLimit-Daily-Remaining: %d\r\nX-HubSpot-RateLimit-Remaining: %d\r\nRateLimit: "burst";r=%d;t=%d\r\n'
 )
-WINDOWS_KEPT = 300_000  # accounts; more than that and idle ones make room
-LOOKED_AT = 20  # windows, for each new one that finds no room
 
 
 def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
@@ -234,14 +232,28 @@ class Window:
         self.lent_today += calls
         self.low_today, self.barred_today = self.left_today // 2, 0
 
+    def give_up(self) -> None:
+        """Keep nothing of a burst limit of which nothing is in use."""
+        self.slots = []
+        self.allotted = self.left = self.told = 0
+
+    def forget(self) -> None:
+        """Hold nothing of the burst limit, and know of no calls."""
+        self.slots = []
+        self.tick = -1
+        self.here = self.allotted = self.left = self.told = self.beyond = 0
+        self.is_asked_for = False
+
+    def begin_anew(self) -> None:
+        """Hold nothing at all."""
+        self.forget()
+        self.left_today = self.lent_today = self.back = self.low_today = 0
+
     def adapt(self) -> None:
         """Follow a new mode: at the latest with the next tick."""
         mode = self.windows.mode
         if mode.life != self.mode.life:  # others count what was held until then as spent
-            self.slots.clear()
-            self.tick = -1
-            self.here = self.allotted = self.left = self.told = self.beyond = 0
-            self.is_asked_for = False
+            self.forget()
         if mode.equal_shares:
             self.keep(min(self.allotted, self.burst // mode.equal_shares))
         self.mode, self.day_ends, self.attend = mode, 0.0, 0
@@ -327,48 +339,3 @@ class Window:
             return max(ceil(self.day_ends - wall), 1)
         self.move_to(int(boot * TICKS_PER_SECOND))
         return max(self.room, 1)
-
-
-class Windows:
-    """Every account's window in this process."""
-
-    def __init__(self, sharing: Sharing | None = None) -> None:
-        """:param sharing: None where this process is the only one that counts: then it has all of each limit."""
-        self.sharing = sharing
-        self.mode = Mode()
-        self.wall_ahead: float | None = None  # the shared clock's Unix time less `boot_seconds`, once that is known
-        self._of: dict[int, Window] = {}
-
-    def of(self, credential: Credential, *, boot: float, wall: float) -> Window:
-        """The account's window, following the plan that was just read."""
-        window = self._of.get(credential.account_id)
-        if window is not None:
-            window.follow(credential, boot=boot, wall=wall)
-            return window
-        if len(self._of) >= WINDOWS_KEPT:
-            self._make_room(boot)
-        window = self._of[credential.account_id] = Window(credential, self, boot=boot, wall=wall)
-        return window
-
-    def get(self, account_id: int) -> Window | None:
-        return self._of.get(account_id)
-
-    def all(self) -> list[Window]:
-        return list(self._of.values())
-
-    def current(self, window: Window) -> Window:
-        """The account's window, if this one made room for others meanwhile: it has nothing then."""
-        return self._of.setdefault(window.account_id, window)
-
-    def _make_room(self, boot: float) -> None:
-        """Of the longest kept windows let idle ones go, and have them give back what they hold before they do."""
-        for account_id in list(islice(self._of, LOOKED_AT)):
-            window = self._of.pop(account_id)
-            is_idle = window.is_idle(boot)
-            if is_idle and (self.sharing is None or not (window.told or window.left_today)):
-                continue
-            self._of[account_id] = window  # the newest now
-            if is_idle and self.sharing is not None:  # it goes the next time: the counter hears first what is held
-                window.give(window.tick)
-                window.give_today()
-                self.sharing.ask(window, wants=False)

@@ -170,9 +170,13 @@ class Asker:
             return
         self._pending.clear()
         self._from_owner(sharing.give_all)
-        self._drain()
-        for start in range(0, len(self._pending), TOGETHER):
-            self._ask(self._pending[start : start + TOGETHER])
+        until, more = boot_seconds() + STOP_SECONDS, True
+        while more:  # after that, what is left counts as spent
+            self._drain()
+            for start in range(0, len(self._pending), TOGETHER):
+                self._ask(self._pending[start : start + TOGETHER])
+            self._pending.clear()
+            more = boot_seconds() < until and bool(self._from_owner(lambda: sharing.give_packed(TOGETHER)))
         self._has_left = True
         members.leave(sharing.id)
 

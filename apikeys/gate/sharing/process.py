@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import LEASE_BURSTS, NEVER, TICKS_PER_SECOND, Mode, Window, Windows
+from apikeys.gate.limits import LEASE_BURSTS, NEVER, TICKS_PER_SECOND, Mode, Window
 from apikeys.gate.sharing.bursts import SPENT_SECONDS, BurstAsk
 from apikeys.gate.sharing.days import DayAsk
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from apikeys.gate.sharing.bursts import Wanted
     from apikeys.gate.sharing.members import Terms
+    from apikeys.gate.windows import Windows
 
 BARRED_TODAY_TICKS = TICKS_PER_SECOND // 2  # after the day's calls have run out, others are asked so often
 
@@ -193,7 +194,16 @@ class Sharing:
 
     def give_all(self) -> None:
         """At the end: keep what is used, and that only until it is not counted any more."""
-        for window in self.windows.all():
+        self._give_all(self.windows.all())
+
+    def give_packed(self, most: int) -> bool:
+        """The same of so many windows that are packed; whether there were any."""
+        windows = self.windows.unpack_some(most)
+        self._give_all(windows)
+        return bool(windows)
+
+    def _give_all(self, windows: Iterable[Window]) -> None:
+        for window in windows:
             window.move_to(_now_tick())
             window.drop()
             window.is_asked_for = False
@@ -209,8 +219,7 @@ class Sharing:
             return None
         tick, held = _now_tick(), {}
         mode = self.windows.mode
-        self.windows.mode = Mode(mode.life, mode.equal_shares, NEVER)
-        for window in self.windows.all():
+        for window in self.windows.freeze(Mode(mode.life, mode.equal_shares, NEVER), tick):
             window.move_to(tick)
             if not window.slots:
                 window.keep(0)
