@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from auditlog import call_spool, partitions
 from auditlog.call_counts import is_alive
+from auditlog.call_kinds import by_kind
 from auditlog.call_rollups import Recorder
 from auditlog.call_rows import Call
 from auditlog.call_spool import Segment, SpoolFullError
@@ -172,10 +173,11 @@ class LocalStorage:
             about = {"started_at": now, "seen_at": now}
             row, _ = CallWriter.objects.select_for_update().get_or_create(id=segment.writer, defaults=about)
             taken_before = row.batches >= segment.number
-            if not taken_before:
-                self._recorder.record(batch)
-                row.store(len(calls), number=segment.number, at=now)
-            return raise_usage(batch, by_nothing=taken_before)
+            if taken_before:
+                return raise_usage(by_kind(batch), by_nothing=True)
+            kinds = self._recorder.record(batch)
+            row.store(len(calls), number=segment.number, at=now)
+            return raise_usage(kinds)
 
     def close(self) -> None:
         connection.close()
