@@ -100,11 +100,15 @@ class Recorder:
         self._table = CallTable()
         self._roll_ups = RollUps()
 
-    def record(self, batch: Batch) -> list[Alike]:
-        """Put one there, in its own transaction; its calls by kind. They are counted while the store takes them in."""
+    def record(self, batch: Batch, *, meanwhile: Callable[[], None] = lambda: None) -> list[Alike]:
+        """Put one there, in its own transaction; its calls by kind. They are counted while the store takes them in.
+
+        :param meanwhile: what else is to be done while it does.
+        """
         with self._table.going_in(batch):
             kinds = by_kind(batch)
             counted = self._roll_ups.count(kinds)
+            meanwhile()
         store_last_uses(kinds)
         counted.store()
         return kinds
