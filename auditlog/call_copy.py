@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from itertools import chain, islice, repeat, tee
-from operator import and_, rshift, sub
+from operator import methodcaller, sub
 
 from django.db import DataError, connection
 
-from auditlog.call_rows import Batch, Caller, Who
+from auditlog.binary_forms import EPOCH, NULL, bytes_form, text_form
+from auditlog.call_rows import PATH_LENGTH, Batch, Caller, Who
 from auditlog.models import Call as CallModel
 from auditlog.remembered import Remembered
 
@@ -30,12 +31,11 @@ STATEMENT = f"COPY {CallModel._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN 
 
 BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # no flags, no extension
 END = struct.pack("!h", -1)
-NULL = struct.pack("!i", -1)
 COUNT = struct.pack("!h", len(COLUMNS))  # before each row
-LENGTH = struct.Struct("!i")
+LENGTHS = [struct.pack("!i", length) for length in range(4 * PATH_LENGTH + 1)]  # of paths; UTF-8 has up to 4 bytes each
 SMALL, INTEGER, BIG = struct.Struct("!ih"), struct.Struct("!ii"), struct.Struct("!iq")  # lengths, with what follows
-AT_AND_ID = struct.Struct("!iqiQQ")
-EPOCH = 946_684_800_000_000  # PostgreSQL's, 2000-01-01, in microseconds since 1970
+AT = struct.Struct("!iqi")  # and the length of the request's id, which follows
+ID_BYTES = 16
 INET, INET6 = 2, 3  # address families, as the server's network_recv reads them
 IPV4_BYTES = 4
 
@@ -75,7 +75,7 @@ class Rows:
         try:
             while part := b"".join(chain.from_iterable(islice(rows, ROWS_A_WRITE))):
                 yield part
-        except (struct.error, ValueError) as failure:  # what these say would show a value
+        except (struct.error, ValueError, OverflowError) as failure:  # what these say would show a value
             raise DataError(type(failure).__name__) from None
         yield END
 
@@ -83,51 +83,44 @@ class Rows:
         """Columns of pieces, in the order of COLUMNS."""
         outcomes = zip(batch.method, batch.status, batch.duration_us, batch.reason, strict=True)
         paths, measured = tee(map(str.encode, batch.path))
-        ids = batch.request_id
         return (
             map(self._who.__getitem__, batch.who),
             map(self._outcome.__getitem__, outcomes),
-            map(LENGTH.pack, map(len, measured)),
+            map(LENGTHS.__getitem__, map(len, measured)),
             paths,
             map(self._caller.__getitem__, batch.caller),
-            map(
-                AT_AND_ID.pack,
-                repeat(8), map(sub, batch.at, repeat(EPOCH)),
-                repeat(16), map(rshift, ids, repeat(64)), map(and_, ids, repeat(2**64 - 1)),
-            ),
+            map(AT.pack, repeat(8), map(sub, batch.at, repeat(EPOCH)), repeat(ID_BYTES)),
+            map(methodcaller("to_bytes", ID_BYTES, "big"), batch.request_id),
         )  # fmt: skip
 
 
 def _who(who: Who) -> bytes:
     """The first piece of a row: it begins with how many columns there are."""
     account, kind, credential = who
-    return COUNT + _packed(BIG, 8, account) + _text(kind) + (_bytes(bytes.fromhex(credential)) if credential else NULL)
+    return (
+        COUNT
+        + _packed(BIG, 8, account)
+        + text_form(kind)
+        + (bytes_form(bytes.fromhex(credential)) if credential else NULL)
+    )
 
 
 def _outcome(outcome: Outcome) -> bytes:
     method, status, duration_us, reason = outcome
-    return _text(method) + _packed(SMALL, 2, status) + _packed(INTEGER, 4, duration_us) + _text(reason)
+    return text_form(method) + _packed(SMALL, 2, status) + _packed(INTEGER, 4, duration_us) + text_form(reason)
 
 
 def _caller(caller: Caller) -> bytes:
     *texts, address = caller
-    return b"".join(map(_text, texts)) + (_inet(address) if address else NULL)
+    return b"".join(map(text_form, texts)) + (_inet(address) if address else NULL)
 
 
 def _inet(address: str) -> bytes:
     """One address: not a network, so that all its bits count."""
     packed = ip_address(address).packed
     family = INET if len(packed) == IPV4_BYTES else INET6
-    return _bytes(bytes((family, 8 * len(packed), 0, len(packed))) + packed)
+    return bytes_form(bytes((family, 8 * len(packed), 0, len(packed))) + packed)
 
 
 def _packed(form: struct.Struct, length: int, number: int | None) -> bytes:
     return NULL if number is None else form.pack(length, number)
-
-
-def _text(text: str) -> bytes:
-    return _bytes(text.encode())
-
-
-def _bytes(value: bytes) -> bytes:
-    return LENGTH.pack(len(value)) + value

@@ -14,15 +14,27 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
+from functools import cache
+from itertools import count, islice
 from typing import IO, Any, cast
 from uuid import UUID
 
 from auditlog.call_rows import Call
-from auditlog.call_storage import LocalStorage, Pack, Storage, StorageRefusedError, StorageUnavailableError, Taken
+from auditlog.call_storage import (
+    Ahead,
+    LocalStorage,
+    Pack,
+    Storage,
+    StorageRefusedError,
+    StorageUnavailableError,
+    Taken,
+    nothing_ahead,
+    same,
+)
 
 NICENESS = 10  # of the child: answering calls comes before storing them
 PIPE_SIZE = 1_048_576  # bytes: what an unprivileged process may have (pipe(7)); a few packs, written without waiting
+COLLECT_EVERY = 16  # batches
 MOST_PARTS = os.sysconf("SC_IOV_MAX")  # of one writev(2)
 FRAME = struct.Struct("<I")  # before each message, its length in bytes
 
@@ -34,6 +46,7 @@ class ProcessStorage:
         """:param command: of a program that calls `serve`."""
         self._command = command
         self._child: subprocess.Popen[bytes] | None = None
+        self._sent_ahead: Sequence[Pack] = ()  # which the child has, and forgets if the next batch is another
 
     def open(self) -> None:
         self._start()
@@ -45,9 +58,11 @@ class ProcessStorage:
     def pack(self, calls: list[Call]) -> Pack:
         return Pack(len(calls), marshal.dumps(calls))
 
-    def store(self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False) -> Taken:
+    def store(
+        self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False, ahead: Ahead = nothing_ahead
+    ) -> Taken:
         try:
-            outcome, said = self._ask(batch, (writer.hex, number, hurry))
+            outcome, said = self._ask(batch, (writer.hex, number, hurry), () if hurry else ahead())
         except (OSError, EOFError) as failure:
             self.close()
             raise StorageUnavailableError("the storing process ended") from failure
@@ -57,16 +72,21 @@ class ProcessStorage:
             raise StorageRefusedError(said)
         return Taken(*said)
 
-    def _ask(self, batch: Sequence[Pack], about: tuple[str, int, bool]) -> tuple[str, Any]:
+    def _ask(self, batch: Sequence[Pack], about: tuple[str, int, bool], ahead: Sequence[Pack]) -> tuple[str, Any]:
         child = self._child or self._start()
         to, back = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)  # both are pipes
-        messages = [marshal.dumps((*about, len(batch))), *(pack.calls for pack in batch)]
+        is_there = bool(batch) and same(batch, self._sent_ahead)
+        packs = [*(() if is_there else batch), *ahead]
+        messages = [marshal.dumps((*about, is_there, len(packs) - len(ahead), len(ahead)))]
+        messages += (pack.calls for pack in packs)
+        self._sent_ahead = ahead
         _write(to.fileno(), [part for message in messages for part in (FRAME.pack(len(message)), message)])
         answer: tuple[str, Any] = _receive(back)
         return answer
 
     def close(self) -> None:
         child, self._child = self._child, None
+        self._sent_ahead = ()
         if child is not None:
             with suppress(OSError):
                 child.communicate()
@@ -81,24 +101,43 @@ def serve(mask: Callable[[str], str], *, batches: IO[bytes], answers: IO[bytes])
     storage.open()
     gc.freeze()
     gc.disable()  # a batch's calls are in no cycle, and looking for one a third of what they cost
+    early: Sequence[Pack] = ()
     with suppress(EOFError, BrokenPipeError):
-        while True:
-            _serve_one(storage, batches, answers)
-            gc.collect()
+        for served in count(1):
+            early = _serve_one(storage, batches, answers, early)
+            if served % COLLECT_EVERY == 0:
+                gc.collect()
     storage.close()
 
 
-def _serve_one(storage: Storage, batches: IO[bytes], answers: IO[bytes]) -> None:
-    """:raises EOFError, BrokenPipeError: if the parent has ended."""
-    writer, number, hurry, packs = _receive(batches)
-    batch = [storage.pack(_receive(batches)) for _ in range(packs)]
-    _send(answers, marshal.dumps(_outcome(storage, batch, UUID(writer), number, hurry=hurry)))
+def _serve_one(storage: Storage, batches: IO[bytes], answers: IO[bytes], early: Sequence[Pack]) -> Sequence[Pack]:
+    """What came ahead this time.
+
+    :param early: what did so the last time.
+    :raises EOFError, BrokenPipeError: if the parent has ended.
+    """
+    writer, number, hurry, is_there, packs, packs_ahead = _receive(batches)
+    batch = early if is_there else [storage.pack(_receive(batches)) for _ in range(packs)]
+
+    @cache
+    def ahead() -> Sequence[Pack]:
+        """If the parent ends amid these, what came before is stored all the same."""
+        with suppress(EOFError):
+            return [storage.pack(_receive(batches)) for _ in range(packs_ahead)]
+        return ()
+
+    outcome = _outcome(storage, batch, UUID(writer), number, hurry=hurry, ahead=ahead)
+    came = ahead()  # whether or not the storage asked: it is in the pipe before what comes next
+    _send(answers, marshal.dumps(outcome))
     answers.flush()
+    return came
 
 
-def _outcome(storage: Storage, batch: Sequence[Pack], writer: UUID, number: int, *, hurry: bool) -> tuple[str, Any]:
+def _outcome(
+    storage: Storage, batch: Sequence[Pack], writer: UUID, number: int, *, hurry: bool, ahead: Ahead
+) -> tuple[str, Any]:
     try:
-        usage, *others = storage.store(batch, writer=writer, number=number, hurry=hurry)
+        usage, *others = storage.store(batch, writer=writer, number=number, hurry=hurry, ahead=ahead)
     except StorageUnavailableError as failure:
         return "unavailable", str(failure)
     except StorageRefusedError as failure:

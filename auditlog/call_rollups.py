@@ -4,23 +4,20 @@ By hour: credential, caller and reason (`CallsByCaller`). By day: credential, ca
 Both are UTC's. A batch of thousands of calls raises a row for each of these that it has, not for each call.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from itertools import compress, repeat
-from typing import Any, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from auditlog.call_rows import MICROSECONDS, NOBODY, Batch, Cleaner
+from auditlog.call_kinds import FAILED, HOUR, Alike, by_kind
+from auditlog.call_rows import MICROSECONDS, NO_CALLS, NOBODY, Batch, Cleaner
 from auditlog.call_tables import CallTable, store_last_uses
-from auditlog.callers import route_of, routes_of
+from auditlog.callers import route_of
 from auditlog.models import Call as CallModel
 from auditlog.models import CallsByCaller, CallsByRoute
-from auditlog.upserts import Row, Upsert
+from auditlog.upserts import Prepared, Row, Upsert
 
-Period = TypeVar("Period")
-
-HOUR, DAY = 3_600 * MICROSECONDS, 86_400 * MICROSECONDS
-FAILED = 400  # the least status that says so (RFC 9110, 15)
+HOURS_A_DAY = 24
 ROUTES_A_CALLER = 100  # a day, with a credential; the others are counted together, as the route ""
 CALLERS_REMEMBERED = 20_000
 
@@ -36,33 +33,16 @@ BY_ROUTE = Upsert(
 )
 
 
-class Alike(NamedTuple):
-    """Calls of somebody by columns, with all that roll-ups tell apart; one account's in the order of their times."""
-
-    account: Sequence[int]
-    credential: Sequence[str]
-    agent: Sequence[str]
-    network: Sequence[str]
-    reason: Sequence[str]
-    method: Sequence[str]
-    route: Sequence[str]
-    at: Sequence[int]  # microseconds since 1970
-    failed: Sequence[bool]
-
-
-NO_CALLS = Alike._make(repeat((), len(Alike._fields)))
-
-
 class Counted(NamedTuple):
-    """What calls add to the roll-ups: their rows."""
+    """What calls add to the roll-ups."""
 
-    by_caller: list[Row]
-    by_route: list[Row]
+    by_caller: Prepared
+    by_route: Prepared
 
     def store(self) -> None:
         """Raise them, in the calls' own transaction."""
-        BY_CALLER.run(self.by_caller)
-        BY_ROUTE.run(self.by_route)
+        self.by_caller.run()
+        self.by_route.run()
 
 
 class RollUps:
@@ -72,33 +52,32 @@ class RollUps:
         self._day = ""
         self._routes: dict[tuple[Any, ...], set[str]] = {}
 
-    def count(self, batch: Batch) -> Counted:
-        return self._count(_of_batch(batch))
+    def count(self, calls: Iterable[Alike], *, anew: bool = True) -> Counted:
+        """:param anew: they count as calls, not only as failed."""
+        somebodys = [one for one in calls if one.kind.who != NOBODY]
+        return Counted(
+            BY_CALLER.prepared(_by_caller(somebodys, anew=anew)),
+            BY_ROUTE.prepared(self._by_route(somebodys, anew=anew)),
+        )
 
     def add_rows(self, calls: Iterable[CallModel]) -> None:
         """Count calls that were not stored by the call writer: a demonstration's, and those of tests."""
-        self._count(_of_rows(calls)).store()
+        self.count(by_kind(_of_rows(calls))).store()
 
     def add_failed(self, calls: Iterable[CallModel]) -> None:
         """Count calls as failed that were counted when they were accepted: their gateway told how they ended."""
         ended = _of_rows(calls)
-        self._count(ended._replace(failed=[True] * len(ended.at)), anew=False).store()
+        self.count(by_kind(ended._replace(status=[FAILED] * len(ended.at))), anew=False).store()
 
-    def _count(self, calls: Alike, *, anew: bool = True) -> Counted:
-        """:param anew: they count as calls, not only as failed."""
-        return Counted(_by_caller(calls, anew=anew), self._by_route(calls, anew=anew))
-
-    def _by_route(self, calls: Alike, *, anew: bool) -> list[Row]:
-        days = _periods(calls.at, DAY, _day)
-        callers = zip(calls.account, days, calls.credential, calls.agent, calls.network, strict=True)
-        keys = list(zip(callers, calls.method, calls.route, strict=True))
-        failed = Counter(compress(keys, calls.failed))
+    def _by_route(self, calls: Iterable[Alike], *, anew: bool) -> list[Row]:
         found: dict[Row, tuple[int, int]] = {}
-        for key, number in Counter(keys).items():
-            caller, method, route = key
-            named = (*caller, method, self._bounded(caller, route))
-            already, failed_already = found.get(named, (0, 0))
-            found[named] = already + number * anew, failed_already + failed.get(key, 0)
+        for kind, number, _, _ in calls:
+            account, _, credential = kind.who
+            agent, network, _, _ = kind.caller
+            caller = (account, _day(kind.hour), credential, agent, network)
+            named = (*caller, kind.method, self._bounded(caller, route_of(kind.path)))
+            already, failed = found.get(named, (0, 0))
+            found[named] = already + number * anew, failed + number * kind.failed
         return [(*named, *numbers) for named, numbers in found.items()]
 
     def _bounded(self, caller: tuple[Any, ...], route: str) -> str:
@@ -121,61 +100,46 @@ class Recorder:
         self._table = CallTable()
         self._roll_ups = RollUps()
 
-    def record(self, batch: Batch) -> None:
-        """Put one there, in its own transaction. It is counted while the store takes its rows in."""
+    def record(self, batch: Batch, *, meanwhile: Callable[[], None] = lambda: None) -> list[Alike]:
+        """Put one there, in its own transaction; its calls by kind. They are counted while the store takes them in.
+
+        :param meanwhile: what else is to be done while it does.
+        """
         with self._table.going_in(batch):
-            counted = self._roll_ups.count(batch)
-        store_last_uses(batch)
+            kinds = by_kind(batch)
+            counted = self._roll_ups.count(kinds)
+            meanwhile()
+        store_last_uses(kinds)
         counted.store()
+        return kinds
 
 
-def _by_caller(calls: Alike, *, anew: bool) -> list[Row]:
-    hours = _periods(calls.at, HOUR, HOUR.__mul__)
-    keys = list(zip(calls.account, hours, calls.credential, calls.agent, calls.network, calls.reason, strict=True))
-    failed = Counter(compress(keys, calls.failed))
-    last = dict(zip(keys, calls.at, strict=True))
-    first = dict(zip(reversed(keys), reversed(calls.at), strict=True))
-    return [(*key, number * anew, failed.get(key, 0), first[key], last[key]) for key, number in Counter(keys).items()]
+def _by_caller(calls: Iterable[Alike], *, anew: bool) -> list[Row]:
+    found: dict[Row, tuple[int, int, int, int]] = {}
+    for kind, number, first_at, last_at in calls:
+        account, _, credential = kind.who
+        agent, network, _, _ = kind.caller
+        key = (account, kind.hour * HOUR, credential, agent, network, kind.reason)
+        already, failed, first, last = found.get(key, (0, 0, first_at, last_at))
+        found[key] = (
+            already + number * anew, failed + number * kind.failed, min(first, first_at), max(last, last_at),
+        )  # fmt: skip
+    return [(*key, *numbers) for key, numbers in found.items()]
 
 
-def _periods(times: Sequence[int], length: int, name: Callable[[int], Period]) -> Iterable[Period]:
-    """For each time, the name of the period of that length that it is in, by its number since 1970."""
-    if not times:
-        return ()
-    number, last = min(times) // length, max(times) // length
-    if number == last:  # nearly always
-        return [name(number)] * len(times)
-    names = {at: name(at) for at in range(number, last + 1)}
-    return [names[at // length] for at in times]
-
-
-def _of_batch(batch: Batch) -> Alike:
-    batch = Batch._make(column[batch.who.count(NOBODY) :] for column in batch)  # nobody's calls are the first
-    if not batch.who:
-        return NO_CALLS
-    accounts, _, credentials = zip(*batch.who, strict=True)
-    agents, networks, _, _ = zip(*batch.caller, strict=True)
-    return Alike(
-        account=accounts,
-        credential=credentials,
-        agent=agents,
-        network=networks,
-        reason=batch.reason,
-        method=batch.method,
-        route=routes_of(batch.path),
-        at=batch.at,
-        failed=tuple(map(FAILED.__le__, batch.status)),
-    )
-
-
-def _of_rows(calls: Iterable[CallModel]) -> Alike:
+def _of_rows(calls: Iterable[CallModel]) -> Batch:
+    """What is counted of calls, as a batch; of those that have a credential."""
     rows = [
-        (one.account_id, one.credential_id.hex, one.agent, one.network, one.reason, one.method, route_of(one.path),
-         round(one.at.timestamp() * MICROSECONDS), one.status >= FAILED)
+        (
+            (one.account_id, one.credential_kind, one.credential_id.hex), round(one.at.timestamp() * MICROSECONDS),
+            one.method, one.path, one.status, one.duration_us, one.reason, (one.agent, one.network, "", None),
+            one.request_id.int, None,
+        )
         for one in sorted(calls, key=lambda one: one.at) if one.account_id and one.credential_id
     ]  # fmt: skip
-    return Alike._make(zip(*rows, strict=True)) if rows else NO_CALLS
+    return Batch._make(zip(*rows, strict=True)) if rows else NO_CALLS
 
 
-def _day(number: int) -> str:
-    return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()
+@lru_cache(maxsize=HOURS_A_DAY)
+def _day(hour: int) -> str:
+    return datetime.fromtimestamp(hour * 3_600, UTC).date().isoformat()

@@ -48,6 +48,9 @@ class Batch(NamedTuple):
     day: Sequence[str | None]
 
 
+NO_CALLS = Batch._make(repeat((), len(Batch._fields)))
+
+
 class Cleaner:
     """Makes batches of calls: secrets masked, lengths bounded, callers named."""
 
@@ -60,7 +63,7 @@ class Cleaner:
         ordered = sorted(calls, key=itemgetter(1))
         ordered.sort(key=_account)
         if not ordered:
-            return Batch._make(repeat((), len(Batch._fields)))
+            return NO_CALLS
         who, at, methods, paths, statuses, durations, reasons, agents, addresses, ids, days = zip(*ordered, strict=True)
         return Batch(
             who,

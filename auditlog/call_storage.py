@@ -1,7 +1,9 @@
 """Where the call writer's batches go: into the store, or onto the disk until the store takes them (G7)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from operator import is_
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -12,8 +14,9 @@ from django.utils import timezone
 
 from auditlog import call_spool, partitions
 from auditlog.call_counts import is_alive
+from auditlog.call_kinds import by_kind
 from auditlog.call_rollups import Recorder
-from auditlog.call_rows import Call
+from auditlog.call_rows import Batch, Call
 from auditlog.call_spool import Segment, SpoolFullError
 from auditlog.call_tables import Usage, raise_usage
 from auditlog.connections import take_private_connection
@@ -41,6 +44,26 @@ class Pack(NamedTuple):
     calls: Any
 
 
+Ahead = Callable[[], Sequence[Pack]]
+
+
+def nothing_ahead() -> Sequence[Pack]:
+    return ()
+
+
+def same(batch: Sequence[Pack], other: Sequence[Pack]) -> bool:
+    """Whether these are the very packs, not only equal ones."""
+    return len(batch) == len(other) and all(map(is_, batch, other))
+
+
+class Ready(NamedTuple):
+    """A batch that was cleaned before its turn."""
+
+    packs: Sequence[Pack]
+    calls: list[Call]
+    batch: Batch
+
+
 class Taken(NamedTuple):
     """What came of handing a batch over."""
 
@@ -57,12 +80,16 @@ class Storage(Protocol):
 
     def pack(self, calls: list[Call]) -> Pack: ...
 
-    def store(self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False) -> Taken:
+    def store(
+        self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False, ahead: Ahead = nothing_ahead
+    ) -> Taken:
         """Take a batch over: store it once, now or later, and raise the writer's count with it, in one transaction.
 
         :param number: of the writer's batches. The same batch may be given again with its number.
         :param batch: may be empty; then only what waits on the disk is stored.
         :param hurry: keep the batch on the disk and do not ask the store.
+        :param ahead: brings the packs of the next batch, if it is known what that will be: it may be got ready while
+            the store takes this one in. Nothing of it is stored.
         :raises StorageUnavailableError, StorageRefusedError: as they say.
         """
 
@@ -76,6 +103,7 @@ class LocalStorage:
         self._recorder = Recorder(mask)
         self._partitions_due = 0.0  # by the monotonic clock
         self._ask_at = 0.0  # likewise: when the store is asked again after it took nothing
+        self._ready: Ready | None = None
 
     def open(self) -> None:
         take_private_connection()
@@ -84,12 +112,17 @@ class LocalStorage:
     def pack(self, calls: list[Call]) -> Pack:
         return Pack(len(calls), calls)
 
-    def store(self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False) -> Taken:
-        calls = [call for pack in batch for call in pack.calls]
+    def store(
+        self, batch: Sequence[Pack], *, writer: UUID, number: int, hurry: bool = False, ahead: Ahead = nothing_ahead
+    ) -> Taken:
+        ready, self._ready = self._ready, None
+        if ready and not same(batch, ready.packs):
+            ready = None
+        calls = ready.calls if ready else _calls(batch)
         usage: list[Any] = []
         if calls:
             segment = Segment(writer, number, len(calls))
-            if hurry or self._waits(segment) or not (stored := self._stored_now(segment, calls)):
+            if hurry or self._waits(segment) or not (stored := self._stored_now(segment, calls, ready, ahead)):
                 self._set_aside(segment, calls)
             else:
                 usage += stored[0]
@@ -102,12 +135,14 @@ class LocalStorage:
         """Whether the writer's batches before this one wait, or this one does."""
         return any(one.writer == segment.writer for one in call_spool.segments())
 
-    def _stored_now(self, segment: Segment, calls: list[Call]) -> tuple[Usage] | None:
+    def _stored_now(
+        self, segment: Segment, calls: list[Call], ready: Ready | None, ahead: Ahead
+    ) -> tuple[Usage] | None:
         """The usage if the store took the batch; None if it cannot be asked."""
         if time.monotonic() < self._ask_at:
             return None
         try:
-            return (self._store(segment, calls),)
+            return (self._store(segment, calls, ready, ahead),)
         except StorageUnavailableError:
             return None
 
@@ -150,13 +185,15 @@ class LocalStorage:
         return [one for one in waiting if one.writer == writer or one.writer in dead]
 
     # --- The store ----------------------------------------------------------------------------------------------------
-    def _store(self, segment: Segment, calls: list[Call]) -> Usage:
+    def _store(
+        self, segment: Segment, calls: list[Call], ready: Ready | None = None, ahead: Ahead = nothing_ahead
+    ) -> Usage:
         """:raises StorageUnavailableError, StorageRefusedError: as they say."""
         try:
             if time.monotonic() >= self._partitions_due:
                 partitions.make_around(timezone.now())
                 self._partitions_due = time.monotonic() + PARTITIONS_EVERY
-            return self._store_once(segment, calls)
+            return self._store_once(segment, ready.batch if ready else self._recorder.cleaner.batch(calls), ahead)
         except (DataError, IntegrityError) as failure:
             connection.close()
             raise StorageRefusedError(type(failure).__name__) from failure
@@ -166,16 +203,33 @@ class LocalStorage:
             logger.warning("call_log_unavailable", error=type(failure).__name__)
             raise StorageUnavailableError(type(failure).__name__) from failure
 
-    def _store_once(self, segment: Segment, calls: list[Call]) -> Usage:
-        now, batch = timezone.now(), self._recorder.cleaner.batch(calls)
+    def _store_once(self, segment: Segment, batch: Batch, ahead: Ahead) -> Usage:
+        now = timezone.now()
         with transaction.atomic():
             about = {"started_at": now, "seen_at": now}
             row, _ = CallWriter.objects.select_for_update().get_or_create(id=segment.writer, defaults=about)
             taken_before = row.batches >= segment.number
-            if not taken_before:
-                self._recorder.record(batch)
-                row.store(len(calls), number=segment.number, at=now)
-            return raise_usage(batch, by_nothing=taken_before)
+            if taken_before:
+                return raise_usage(by_kind(batch), by_nothing=True)
+            kinds = self._recorder.record(batch, meanwhile=lambda: self._get_ready(ahead))
+            row.store(segment.calls, number=segment.number, at=now)
+            return raise_usage(kinds)
+
+    def _get_ready(self, ahead: Ahead) -> None:
+        """Clean the next batch. What is wrong with that one is found out anew, and told, when it is its turn.
+
+        SQLite works in this thread and lets nobody else write meanwhile: that would only take longer.
+        """
+        if connection.vendor == "sqlite":
+            return
+        with suppress(Exception):
+            if packs := ahead():
+                calls = _calls(packs)
+                self._ready = Ready(packs, calls, self._recorder.cleaner.batch(calls))
 
     def close(self) -> None:
         connection.close()
+
+
+def _calls(packs: Iterable[Pack]) -> list[Call]:
+    return [call for pack in packs for call in pack.calls]

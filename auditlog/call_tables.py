@@ -1,15 +1,16 @@
 """Batches of calls into the store's tables: rows, last uses, the days' usage."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import chain, compress, islice
-from operator import itemgetter
+from itertools import chain, islice
+from typing import Any
 
 from django.db import connection
 
 from auditlog.call_copy import Rows
+from auditlog.call_kinds import Alike
 from auditlog.call_rows import Batch, instant_text
 from auditlog.models import Call as CallModel
 from auditlog.models import DailyUsage, LastUse
@@ -78,20 +79,24 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO {CallModel._meta.db_table} ({', '.join(COLUMNS)}) VALUES {marks}"  # noqa: S608 -- names of our own
 
 
-def store_last_uses(batch: Batch) -> None:
+def store_last_uses(calls: Iterable[Alike]) -> None:
     """Keep when each credential was last accepted."""
-    accepted = zip(map(itemgetter(2), batch.who), batch.at, strict=True)
-    last = dict(compress(accepted, batch.day))  # by credential, whose calls are in the order of their times
-    last.pop(None, None)
+    last: dict[str, int] = {}
+    for kind, _, _, last_at in calls:
+        credential = kind.who[2]
+        if kind.day and credential:
+            last[credential] = max(last.get(credential, 0), last_at)
     LAST_USES.run(list(last.items()))
 
 
-def raise_usage(batch: Batch, *, by_nothing: bool = False) -> Usage:
+def raise_usage(calls: Iterable[Alike], *, by_nothing: bool = False) -> Usage:
     """Add accepted calls to their accounts' days and bring back the totals.
 
     :param by_nothing: they were added before; bring back the totals alone.
     """
-    accounts = map(itemgetter(0), batch.who)
-    counted = Counter(compress(zip(accounts, batch.day, strict=True), batch.day))
+    counted: Counter[tuple[Any, str]] = Counter()
+    for kind, number, _, _ in calls:
+        if kind.day:
+            counted[kind.who[0], kind.day] += number
     totals = DAYS.run([(account, day, 0 if by_nothing else number) for (account, day), number in counted.items()])
     return [(account, str(day), counted[account, str(day)], total) for account, day, total in totals]

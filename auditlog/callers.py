@@ -2,9 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Sequence
 from functools import lru_cache
-from operator import methodcaller
 
 from auditlog.remembered import Remembered
 
@@ -45,20 +43,9 @@ def network(address: str | None) -> str:
     return str(ipaddress.ip_interface(f"{host.compressed.partition('%')[0]}/{prefix}").network)
 
 
-def routes_of(paths: Sequence[str]) -> list[str]:
-    """Paths with {id} for each segment that names a thing: "/v3/contacts/17" gives "/v3/contacts/{id}".
-
-    What stands before a path's last segment is nearly always known from another one.
-    """
-    cut = zip(*map(methodcaller("rpartition", "/"), paths), strict=True)
-    befores, slashes, lasts = cut if paths else ((), (), ())
-    ends = ["{id}" if last.isdecimal() else _segments[last] for last in lasts]
-    parts = zip(map(_befores.__getitem__, befores), slashes, ends, strict=True)
-    return ["".join(one)[:ROUTE_LENGTH] for one in parts]
-
-
 def route_of(path: str) -> str:
-    return routes_of([path])[0]
+    """A path with {id} for each segment that names a thing: "/v3/contacts/17" gives "/v3/contacts/{id}"."""
+    return _routes[path]
 
 
 def _names_a_thing(segment: str) -> bool:
@@ -75,6 +62,6 @@ def _names_a_thing(segment: str) -> bool:
 _segments: Remembered[str, str] = Remembered(
     lambda segment: "{id}" if _names_a_thing(segment) else segment, size=TEXTS_KEPT
 )
-_befores: Remembered[str, str] = Remembered(
-    lambda path: "/".join(map(_segments.__getitem__, path.split("/"))), size=TEXTS_KEPT
+_routes: Remembered[str, str] = Remembered(
+    lambda path: "/".join(map(_segments.__getitem__, path.split("/")))[:ROUTE_LENGTH], size=TEXTS_KEPT
 )

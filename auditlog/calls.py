@@ -136,7 +136,9 @@ class CallWriter:
             return 0
         taken = Taken()
         try:
-            taken = self._storage.store(self._batch, writer=self.id, number=self._number, hurry=hurry)
+            taken = self._storage.store(
+                self._batch, writer=self.id, number=self._number, hurry=hurry, ahead=self._packs_ahead
+            )
         except StorageUnavailableError as failure:
             logger.warning("call_log_unavailable", error=str(failure), queued=self.queued)
             return -1
@@ -155,6 +157,11 @@ class CallWriter:
         """While batches go onto the disk, few calls stay in memory for a while."""
         is_early = self._stalled and time.monotonic() < self._look_at
         return is_early and len(self._packs) < self._batch_limit and not self._stopping.is_set()
+
+    def _packs_ahead(self) -> list[Pack]:
+        """The next batch, if it is whole by now: nobody else takes packs, so that `_take_batch` will find the same."""
+        limit = self._batch_limit
+        return [self._packs[n] for n in range(limit)] if len(self._packs) >= limit else []
 
     def _take_batch(self) -> list[Pack]:
         """The oldest packs, and if that is all, what is not packed yet."""

@@ -47,8 +47,7 @@ def seed_calls(count: int, *, days: int, by: By, now: datetime, progress: Callab
     for start in range(0, count, BATCH):
         batch = recorder.cleaner.batch(islice(calls, BATCH))
         with transaction.atomic():
-            recorder.record(batch)
-            raise_usage(batch)
+            raise_usage(recorder.record(batch))
         progress(start + len(batch.who))
     with transaction.atomic():
         journal.record(Action.CALLS_SEEDED, of=None, by=by, at=now, calls=count, days=days)

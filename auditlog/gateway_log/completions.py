@@ -11,7 +11,8 @@ import structlog
 from django.db import Error as StoreError
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from auditlog.call_rollups import FAILED, RollUps
+from auditlog.call_kinds import FAILED
+from auditlog.call_rollups import RollUps
 from auditlog.gateway_log.lines import Completion
 from auditlog.models import Call
 from auditlog.upserts import ROWS_A_STATEMENT
