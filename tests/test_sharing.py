@@ -50,7 +50,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture(params=["table", "redis"])
 def counter(request: pytest.FixtureRequest) -> Iterator[Counter]:
     if request.param == "table":
-        yield TableCounter()
+        yield new_table()
         return
     one = new_redis_counter(request.getfixturevalue("server"))
     yield one
@@ -61,9 +61,13 @@ def new_redis_counter(server: RedisServer, *, name: UUID | None = None, epoch: i
     return RedisCounter(server.url, members.Terms(name or uuid4(), epoch, 0))
 
 
+def new_table(*, epoch: int = 0, equal_shares: int = 0) -> TableCounter:
+    return TableCounter(members.Terms(uuid4(), epoch, equal_shares))
+
+
 def new_process(counter: Counter, **held: int) -> UUID:
     process = uuid4()
-    members.register(process)
+    members.register(process, by_table=isinstance(counter, TableCounter))
     counter.check_in(process, held)
     return process
 
@@ -183,7 +187,7 @@ def test_what_a_dead_process_held_is_others_once_it_is_freed(counter: Counter) -
 
 
 def test_a_process_that_is_declared_dead_gets_nothing_any_more() -> None:
-    counter = TableCounter()
+    counter = new_table()
     one = new_process(counter)
     members.leave(one)
 
@@ -198,7 +202,7 @@ def test_a_process_that_is_declared_dead_gets_nothing_any_more() -> None:
 )
 @example_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_counters_answer_the_same(server: RedisServer, steps: list[tuple[int, int, int, bool]]) -> None:
-    table, in_redis = TableCounter(), new_redis_counter(server)
+    table, in_redis = new_table(), new_redis_counter(server)
     CountingProcess.objects.all().delete()
     BurstTotal.objects.all().delete()
     BurstShare.objects.all().delete()
@@ -292,11 +296,86 @@ def test_equal_shares_may_end_when_all_who_live_reach_redis(server: RedisServer)
     counter = new_redis_counter(server)
     one, other = uuid4(), uuid4()
     for process in (one, other):
-        members.register(process)
+        members.register(process, by_table=False)
 
     ready = [counter.is_ready(one), counter.is_ready(other), counter.is_ready(one)]
 
     assert ready == [False, True, True]
+
+
+# --- From Redis to the table, and back ----------------------------------------------------------------------------
+def test_the_table_gives_nobody_any_before_all_who_kept_to_equal_shares_have_said_what_they_hold() -> None:
+    one, other = uuid4(), uuid4()
+    for process in (one, other):
+        members.register(process, by_table=True)
+    members.declare_equal_shares()
+    counter, others_counter = (new_table(epoch=1, equal_shares=2) for _ in range(2))
+
+    ready = counter.is_ready(one)
+    with pytest.raises(CounterEmptyError):
+        counter.wanted(one)
+    counter.check_in(one, {"account:1": 8})
+    before = counter.exchange(one, [burst(8, 2)])[0].allotted, counter.wanted(one), counter.is_complete
+    others_counter.check_in(other, {"account:1": 1})
+    after = counter.wanted(one), counter.is_complete
+    granted = others_counter.exchange(other, [burst(1, 9)])[0].allotted
+
+    assert ready
+    assert before == (8, [], False)
+    assert after == ([], True)
+    assert granted == 2
+    assert BurstTotal.objects.get().allotted == LIMIT
+
+
+def test_what_is_told_the_table_twice_is_as_if_it_was_told_once() -> None:
+    counter = new_table(epoch=1, equal_shares=1)
+    one = uuid4()
+    members.register(one, by_table=True)
+    for held in ({"account:1": 8, "account:2": 1}, {"account:1": 3}):
+        counter.check_in(one, held)
+
+    assert dict(BurstShare.objects.values_list("key", "allotted")) == {"account:1": 3}
+    assert dict(BurstTotal.objects.values_list("key", "allotted")) == {"account:1": 3, "account:2": 0}
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_equal_shares_do_not_end_at_the_table_before_what_was_counted_by_redis_is_spent(*, has_ended: bool) -> None:
+    old, new = uuid4(), uuid4()
+    members.register(old, by_table=False)
+    members.declare_equal_shares()
+    members.register(new, by_table=True)
+    if has_ended:
+        members.leave(old)
+    counter = new_table(epoch=2, equal_shares=2)
+    counter.check_in(new, {})
+
+    before = counter.is_ready(new), counter.wanted(new), counter.is_complete
+    members.leave(old)
+    members.forget(old)
+    after = counter.is_ready(new), counter.wanted(new), counter.is_complete
+
+    assert before == (False, [], False)
+    assert after == (True, [], True)
+
+
+@pytest.mark.parametrize("by_table", [False, True])
+def test_who_begins_to_count_by_another_counter_than_others_has_all_keep_to_equal_shares(*, by_table: bool) -> None:
+    for _ in range(2):
+        members.register(uuid4(), by_table=not by_table)
+    last = uuid4()
+
+    members.register(last, by_table=by_table)
+
+    assert look_at(last).terms.equal_shares == 3
+
+
+def test_a_process_that_is_declared_dead_cannot_tell_the_table_what_it_holds() -> None:
+    counter = new_table(epoch=1, equal_shares=1)
+    one = new_process(counter)
+    members.leave(one)
+
+    with pytest.raises(EndedError):
+        counter.check_in(one, {"account:1": 8})
 
 
 # --- The day ------------------------------------------------------------------------------------------------------
@@ -373,7 +452,7 @@ def state(process: UUID) -> tuple[bool, bool] | None:
 
 
 def test_who_does_not_answer_is_declared_dead_and_what_it_held_is_freed_when_it_must_be_spent(clock: Clock) -> None:
-    counter = TableCounter()
+    counter = new_table()
     me, dead = new_process(counter), new_process(counter)
     counter.exchange(dead, [burst(0, 10)])
     mine = Undertaker()
@@ -391,7 +470,7 @@ def test_who_does_not_answer_is_declared_dead_and_what_it_held_is_freed_when_it_
 
 
 def test_who_answers_lives(clock: Clock) -> None:
-    counter = TableCounter()
+    counter = new_table()
     me, other = new_process(counter), new_process(counter)
     mine = Undertaker()
     for _ in range(4):
@@ -407,7 +486,7 @@ def test_who_answers_lives(clock: Clock) -> None:
 
 
 def test_a_suspicion_that_was_answered_since_buries_nobody() -> None:
-    process = new_process(TableCounter())
+    process = new_process(new_table())
     members.suspect([process])
     members.answer(process)
     members.suspect([process])
@@ -419,9 +498,9 @@ def test_a_suspicion_that_was_answered_since_buries_nobody() -> None:
 
 def test_equal_shares_are_cut_anew_when_one_more_begins_to_count() -> None:
     one, other = uuid4(), uuid4()
-    members.register(one)
+    members.register(one, by_table=True)
     members.declare_equal_shares()
-    members.register(other)
+    members.register(other, by_table=True)
 
     cut = look_at(other)
     members.end_equal_shares(1)  # too late: they were cut again since
@@ -441,7 +520,7 @@ def look_at(process: UUID) -> members.Look:
 
 def test_the_shared_clock_is_the_stores() -> None:
     process = uuid4()
-    members.register(process)
+    members.register(process, by_table=True)
 
     wall = look_at(process).wall_ahead + boot_seconds()
 
