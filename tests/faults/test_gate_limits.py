@@ -27,6 +27,7 @@ from apikeys.secrets import Kind
 from tests.factories import ApiKeyFactory
 from tests.gates import Connection, ProcessGate, ThreadGate, ask, bearer, request
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,14 +105,6 @@ class Callers:
         if LEFT in headers:
             left, left_today = int(headers[LEFT]), int(headers[LEFT_TODAY])
             self.told.append(Told(began, ended, status == 204, left, left_today))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what other processes do; for ever only where they never will."""
-    patience = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.02)
 
 
 def most_in_any_window(accepted: list[Accepted]) -> int:
