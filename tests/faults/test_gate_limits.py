@@ -146,6 +146,10 @@ def new_gates(number: int) -> list[ProcessGate]:
     return [ProcessGate(redis_url=django_settings.REDIS_URL) for _ in range(number)]
 
 
+def is_shared(gate: ProcessGate) -> bool:
+    return b"keyportal_limits_shared 1.0" in ask(gate.port, target="/metrics").body
+
+
 @pytest.mark.parametrize(
     "counter", ["table", pytest.param("redis", marks=pytest.mark.once("the numbers are in Redis, whatever the store"))]
 )
@@ -267,11 +271,35 @@ def test_a_redis_that_forgets_lets_nobody_accept_more(fault: str, settings: Sett
                 assert b"each process keeps to its share" in said[0].body
                 assert b"keyportal_limits_shared 0.0" in said[1].body
                 server.start()
-            until(lambda: b"keyportal_limits_shared 1.0" in ask(one.port, target="/metrics").body)
+            until(lambda: is_shared(one))
             time.sleep(3)
             callers.stop()
 
     assert most_in_any_window(callers.accepted) <= BURST
+
+
+def test_a_redis_that_is_gone_for_good_is_left_by_starting_anew_without_it(settings: Settings) -> None:
+    _, secret = new_key(burst=BURST)
+    callers = Callers(secret)
+    with RedisServer() as server, ExitStack() as stack:
+        settings.REDIS_URL = server.url
+        old = [stack.enter_context(gate) for gate in new_gates(2)]
+        callers.at_gate(old[0].port)
+        until(lambda: len(callers.accepted) >= BURST - 5)
+        server.stop()
+        until(lambda: not is_shared(old[0]))
+        settings.REDIS_URL = ""
+        new = [stack.enter_context(gate) for gate in new_gates(2)]
+        for gate in new:
+            callers.at_gate(gate.port)
+        for gate in old:
+            gate.end(signal.SIGTERM)
+        until(lambda: all(map(is_shared, new)))
+        time.sleep(3)
+        callers.stop()
+
+    assert most_in_any_window(callers.accepted) <= BURST
+    assert sum(1 for began, _ in callers.accepted if began > callers.accepted[-1][0] - 3) > 0  # and they go on
 
 
 def test_a_lowered_limit_counts_what_was_used_before() -> None:
