@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from accounts import notices, outbox
+from accounts import notices, outbox, site
 from accounts.actors import By, as_member
 from accounts.models import Account, Invitation, Member, Notice, User
 from accounts.operations import (
@@ -66,7 +66,7 @@ def path_of(invitation: Invitation) -> str:
 
 
 def link_of(invitation: Invitation) -> str:
-    return f"{settings.SITE_ORIGIN}{path_of(invitation)}"
+    return site.link_to("invitation", token_of(invitation.issue))
 
 
 def found_by(token: str) -> Invitation | None:

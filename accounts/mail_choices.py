@@ -4,12 +4,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.urls import reverse
 
-from accounts import mail_kinds
+from accounts import mail_kinds, site
 from accounts.models import BouncedAddress, MailChoice, OutgoingMail, User
 
 MORNING = time(8)  # when the daily mail is due, where the person lives
@@ -81,13 +79,13 @@ def links(mail: OutgoingMail) -> tuple[str, str]:
     if user is None:
         return "", ""
     optional = [kind for kind in kinds if mail_kinds.is_optional(kind)]
-    return f"{settings.SITE_ORIGIN}{reverse('profile')}#mails", switch_off_link(user, optional) if optional else ""
+    return site.link_to("profile") + "#mails", switch_off_link(user, optional) if optional else ""
 
 
 def switch_off_link(user: User, kinds: Collection[str]) -> str:
     """The address that switches these kinds off for the person when it is posted to, without signing in (RFC 8058)."""
     token = signing.dumps([user.pk, sorted(kinds)], salt=_SALT)
-    return f"{settings.SITE_ORIGIN}{reverse('mails-switch-off', args=[token])}"
+    return site.link_to("mails-switch-off", token)
 
 
 def read_token(token: str) -> tuple[User, list[str]] | None:

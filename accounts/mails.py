@@ -3,12 +3,10 @@
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
-from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import access_requests, bounces, invitations, letters, names, outbox, role_mailboxes
+from accounts import access_requests, bounces, invitations, letters, names, outbox, role_mailboxes, site
 from accounts.models import AccessRequest, Account, BouncedAddress, Invitation, OutgoingMail, RoleMailbox, User
 
 
@@ -35,7 +33,7 @@ def access_requested(mail: OutgoingMail, now: datetime) -> letters.Letter | None
         "account": names.in_subject(account),
         "who": names.in_subject(asked.member),
     }
-    link = f"{settings.SITE_ORIGIN}{reverse('apikeys:api-key', args=[account.slug])}#requests"
+    link = site.link_to("apikeys:api-key", account.slug) + "#requests"
     context = {"asked": asked, "account": account, "link": link}
     return letters.write(subject=subject, template="access_requested", context=context)
 
@@ -69,7 +67,7 @@ def mail_bounced(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  #
         "bounced": bounced,
         "account": account,
         "member": account.members.active().filter(user__email=bounced.email).select_related("user").first(),
-        "link": f"{settings.SITE_ORIGIN}{reverse('accounts:members', args=[account.slug])}",
+        "link": site.link_to("accounts:members", account.slug),
     }
     return letters.write(subject=subject, template="mail_bounced", context=context)
 
@@ -84,7 +82,7 @@ def nobody_reached(mail: OutgoingMail, now: datetime) -> letters.Letter | None: 
     context = {
         "account": account,
         "super_admins": account.super_admins(),
-        "link": f"{settings.SITE_ORIGIN}{reverse('admin:accounts_account_change', args=[account.pk])}",
+        "link": site.link_to("admin:accounts_account_change", account.pk),
     }
     return letters.write(subject=subject, template="nobody_reached", context=context)
 

@@ -13,13 +13,12 @@ from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOA
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, get_random_string
 from django.utils.translation import gettext as _
 from requests import RequestException
 
-from accounts import guards, operations, single_sign_on
+from accounts import guards, operations, single_sign_on, site
 from accounts.models import User
 from auditlog.actions import Action, Outcome
 
@@ -52,7 +51,7 @@ class OAuth2Adapter(OpenIDConnectOAuth2Adapter):
 
     def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:  # noqa: ARG002 -- allauth's signature
         """At the portal's own address, whatever host the request claims."""
-        return f"{settings.SITE_ORIGIN}{reverse('single-sign-on-callback')}"
+        return site.link_to("single-sign-on-callback")
 
     def get_access_token_data(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         data: dict[str, Any] = super().get_access_token_data(*args, **kwargs)

@@ -11,13 +11,11 @@ from allauth.account import app_settings
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
 from allauth.usersessions.models import UserSession
-from django.conf import settings
 from django.core import signing
 from django.db import IntegrityError, transaction
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts import bounces, outbox
+from accounts import bounces, outbox, site
 from accounts.actors import By, Person, require_operator
 from accounts.models import User
 from accounts.operations import PeopleError, note, prove_address
@@ -60,17 +58,17 @@ def ask_for_new_password(*, email: str, now: datetime) -> None:
 def new_password_link(user: User) -> str:
     """Good for three days, once: until the password, the address or the last sign-in is another."""
     token = app_settings.PASSWORD_RESET_TOKEN_GENERATOR().make_token(user)
-    return _address("account_reset_password_from_key", uidb36=user_pk_to_url_str(user), key=token)
+    return site.link_to("account_reset_password_from_key", uidb36=user_pk_to_url_str(user), key=token)
 
 
 def confirmation_link(address: EmailAddress) -> str:
     """Good for three days, until the address is confirmed."""
-    return _address("account_confirm_email", key=EmailConfirmationHMAC(address).key)
+    return site.link_to("account_confirm_email", key=EmailConfirmationHMAC(address).key)
 
 
 def new_address_link(user: User, email: str) -> str:
     """Good for a day, for this person signed in, until their address or password is another."""
-    return _address("new-address", token=signing.dumps(email, salt=_salt(user)))
+    return site.link_to("new-address", token=signing.dumps(email, salt=_salt(user)))
 
 
 def new_address_of(token: str, *, user: User) -> str | None:
@@ -154,10 +152,6 @@ def _replace(person: User, email: str, *, now: datetime, by: By | None = None, r
     person.email = email
     person.save(update_fields=["email"])
     EmailAddress.objects.filter(user=person).delete()
-
-
-def _address(name: str, **parts: str) -> str:
-    return f"{settings.SITE_ORIGIN}{reverse(name, kwargs=parts)}"
 
 
 def _salt(user: User) -> str:

@@ -6,13 +6,11 @@ written; the store holds nothing that makes one.
 
 from datetime import datetime
 
-from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts import bounces, outbox
+from accounts import bounces, outbox, site
 from accounts.actors import By, Person, as_member
 from accounts.models import Account, RoleMailbox, User
 from accounts.operations import PeopleError, refusal_is_entry, require_manager
@@ -111,7 +109,7 @@ def waiting(account: Account) -> str | None:
 
 def link_of(mailbox: RoleMailbox) -> str:
     token = signing.dumps([mailbox.pk, mailbox.email], salt=_SALT)
-    return f"{settings.SITE_ORIGIN}{reverse('role-mailbox-confirm', args=[token])}"
+    return site.link_to("role-mailbox-confirm", token)
 
 
 def found_by(token: str, *, now: datetime) -> RoleMailbox | None:

@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from accounts import operations
+from accounts import operations, site
 from accounts.actors import Operator
 from accounts.forms import AddressField, NewPersonForm
 from accounts.models import Account, User
@@ -41,7 +41,7 @@ def link() -> str | None:
     if User.objects.exists():
         return None
     token = _signer.sign(_WHAT).rpartition(_signer.sep)[2]
-    return f"{settings.SITE_ORIGIN}{reverse('set-up', args=[token])}"
+    return site.link_to("set-up", token)
 
 
 class SetUpForm(NewPersonForm):

@@ -1,9 +1,8 @@
 """Accounts and people, as the operator's commands name them."""
 
-from django.conf import settings
 from django.core.management.base import CommandError
-from django.urls import reverse
 
+from accounts import site
 from accounts.models import Account, AccountGroup, Member, User
 
 
@@ -49,4 +48,4 @@ def how_to_sign_in(user: User) -> str:
     """For who has no password yet, a sentence on how to get one; with a space before it."""
     if user.has_usable_password():
         return ""
-    return f" They choose a password at {settings.SITE_ORIGIN}{reverse('account_reset_password')}"
+    return f" They choose a password at {site.link_to('account_reset_password')}"

@@ -3,13 +3,11 @@
 from datetime import datetime
 
 from allauth.account.models import EmailAddress
-from django.conf import settings
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import letters, operations, outbox, proofs_by_mail, readers
+from accounts import letters, operations, outbox, proofs_by_mail, readers, site
 from accounts.models import OutgoingMail, User
 from auditlog.actions import Action
 from auditlog.models import AuditEntry
@@ -75,8 +73,8 @@ def sign_in_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
         "browser": browser(entry.user_agent),
         "by_others": entry.actor_id != user.pk,
         "only_operators_help": entry.action in {Action.ADDRESS_CHANGED, Action.PROVIDER_CONNECTED},
-        "new_password": f"{settings.SITE_ORIGIN}{reverse('account_reset_password')}",
-        "second_factors": f"{settings.SITE_ORIGIN}{reverse('mfa_index')}",
+        "new_password": site.link_to("account_reset_password"),
+        "second_factors": site.link_to("mfa_index"),
     }
     with readers.written_for(user):  # the mail may go to an address that is not theirs any more
         return letters.write(subject=str(SUBJECTS[entry.action]), template="sign_in_changed", context=context)

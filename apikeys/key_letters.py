@@ -1,8 +1,6 @@
 """What all mails about an account's key have in common."""
 
-from django.conf import settings
-from django.urls import reverse
-
+from accounts import site
 from accounts.models import Account
 
 CALLERS_NAMED = 5
@@ -10,7 +8,7 @@ CALLERS_NAMED = 5
 
 def link(page: str, account: Account) -> str:
     """To one of the key's pages, on SITE_ORIGIN."""
-    return f"{settings.SITE_ORIGIN}{reverse(f'apikeys:{page}', args=[account.slug])}"
+    return site.link_to(f"apikeys:{page}", account.slug)
 
 
 def thread(account_id: int) -> str:

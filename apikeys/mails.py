@@ -4,15 +4,13 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.text import get_text_list
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import letters, names, outbox, role_mailboxes
+from accounts import letters, names, outbox, role_mailboxes, site
 from accounts.models import Account, OutgoingMail
 from accounts.permissions import Permission
 from apikeys import key_letters
@@ -110,7 +108,7 @@ def key_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | None:  # 
         "by_operators": by_operators,
         "browser": browser(entry.user_agent),
         "did_it": entry.actor_id == int(user_id),
-        "link": f"{settings.SITE_ORIGIN}{reverse(page, args=[account.slug])}",
+        "link": site.link_to(page, account.slug),
     }
     shown_by_operators = by_operators and entry.action == Action.API_KEY_VIEWED
     subject = str(SHOWN_BY_OPERATORS if shown_by_operators else CHANGES[entry.action])
@@ -143,7 +141,7 @@ def connection_changed(mail: OutgoingMail, now: datetime) -> letters.Letter | No
         "by_operators": by_operators,
         "browser": browser(entry.user_agent),
         "did_it": entry.actor_id == int(user_id),
-        "link": f"{settings.SITE_ORIGIN}{reverse(page, args=its)}",
+        "link": site.link_to(page, *its),
     }
     subject = str(CONNECTIONS[entry.action])
     subject %= {"account": names.in_subject(account), "app": names.in_subject(connection.app)}
@@ -178,7 +176,7 @@ def key_ends(mail: OutgoingMail, now: datetime) -> letters.Letter | None:
         "rehearsals": [one for one in counts.rehearsals if one.ends_at > now],
         "to_come": to_come,
         "days_to_come": get_text_list([str(days) for days in to_come], _("and")),
-        "guide": f"{settings.SITE_ORIGIN}{reverse('migrate')}",
+        "guide": site.link_to("migrate"),
         **_about(key, now=now),
         **reader,
     }

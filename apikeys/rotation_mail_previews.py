@@ -45,7 +45,7 @@ def _plan_ended(scene: Scene) -> Mails:
     for end in RotationPlan.End:
         if end != RotationPlan.End.RUN:
             plan = _plan(scene, generation=len(found) + 1)
-            by = None if end in {RotationPlan.End.PLANNER_GONE, RotationPlan.End.NOT_OPEN} else scene.ada
+            by = None if end.is_nobodys_act else scene.ada
             plan.finish(end, at=scene.now, by=by, told=True)
             plan.replaces.deactivate(at=scene.now, by=scene.ada, end=ApiKey.End.ROTATED)
             word = end.replace("_", "-")

@@ -171,6 +171,31 @@ def test_a_close_that_the_other_end_holds_up_is_cut_short(bench: Bench) -> None:
     assert wire.transport.is_aborted
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(
+    ("line", "headers", "is_last"),
+    [
+        (b"GET /check HTTP/1.1", b"", False),
+        (b"GET /check HTTP/1.1", b"Connection: Upgrade\r\n", False),  # to nothing
+        (b"GET /check HTTP/1.1", b"Upgrade: websocket\r\n", False),  # not of this connection
+        (b"GET /check HTTP/1.1", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", True),
+        (b"GET /check HTTP/1.1", b"Connection: close\r\n", True),
+        (b"GET /check HTTP/1.0", b"", True),
+    ],
+)
+def test_an_answer_says_when_it_is_the_connections_last(
+    bench: Bench, line: bytes, headers: bytes, *, is_last: bool, waits: bool
+) -> None:
+    wire = bench.connect()
+    secret = UNKNOWN if waits else KEY
+
+    wire.send(line + b"\r\nHost: localhost\r\n" + headers + f"Authorization: Bearer {secret}\r\n\r\n".encode())
+    bench.settle()
+
+    assert statuses(wire) == [401 if waits else 204]
+    assert (wire.is_closed, b"\r\nConnection: close\r\n" in wire.answered) == (is_last, is_last)
+
+
 def test_a_request_that_begins_behind_another_has_its_own_time(bench: Bench) -> None:
     wire = bench.connect()
     wire.send(PLAIN[:10])

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -25,6 +25,7 @@ from apikeys.secrets import Kind
 from auditlog.models import Call
 from tests.factories import NOW, AccountFactory, ApiKeyFactory
 from tests.gates import Answer, Connection, ThreadGate, ask, bearer, request
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,12 +39,6 @@ def gate() -> Iterator[ThreadGate]:
 def change(account: Account | None = None, *, now: datetime = NOW) -> int:
     with transaction.atomic():
         return revisions.take(account=account, now=now)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """The poll is another thread: wait until it has seen."""
-    while not condition():
-        threading.Event().wait(0.02)
 
 
 def test_the_first_poll_takes_the_newest_revision_as_its_base() -> None:

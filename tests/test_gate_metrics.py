@@ -1,9 +1,7 @@
 """What `/metrics` of a gate says is true of all gate processes of the machine, whichever is asked."""
 
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,13 @@ from apikeys.gate.counts import CountsFile, machine
 from apikeys.secrets import Kind
 from tests.factories import ApiKeyFactory
 from tests.gates import ProcessGate, ask, bearer
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
 def data_dir(settings: Settings, tmp_path: Path) -> Path:
     settings.DATA_DIR = tmp_path
     return tmp_path
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Processes put their numbers down twice a second."""
-    while not condition():
-        time.sleep(0.05)
 
 
 # --- Real processes -------------------------------------------------------------------------------------------------

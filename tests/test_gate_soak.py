@@ -9,7 +9,6 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
@@ -22,6 +21,7 @@ from tests.fuzz.bench import APP, DEAD, KEY, LATE, UNKNOWN
 from tests.fuzz.corpus import seeds
 from tests.fuzz.judge import pieces
 from tests.gates import HOST, ProcessGate, ask, bearer
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -112,13 +112,6 @@ def open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does; for ever only where it never will."""
-    patience = time.monotonic() + HANG_SECONDS
-    while not condition() and time.monotonic() < patience:
-        time.sleep(0.05)
-
-
 def streams_of(secret: str) -> list[bytes]:
     """What a fuzzer begins with, with secrets of this installation."""
     ours = {KEY: secret, **{each: secrets.generate(Kind.API_KEY) for each in (DEAD, LATE, UNKNOWN)}}
@@ -148,7 +141,6 @@ def test_nothing_that_is_sent_makes_a_gate_fail_hang_or_grow() -> None:
         assert statuses[503] < statuses[204]
         assert grown < GROWTH
         until(lambda: open_files(gate.pid) <= files + STORE_FILES)
-        assert open_files(gate.pid) <= files + STORE_FILES
         assert ask(gate.port, bearer(secret)).status == 204
 
 

@@ -16,7 +16,7 @@ from apikeys.operations import api_keys, handovers, rotation_plans, snoozes
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
 from tests.commands import facts
-from tests.factories import ApiKeyFactory, CallFactory, MemberFactory, SuperAdminFactory
+from tests.factories import ApiKeyFactory, CallFactory, MemberFactory, SunsetFactory, SuperAdminFactory
 from tests.key_pages import DAY, DEACTIVATE, PAGE, ROTATE, entries, text_of
 from tests.visitors import HTML, JSON, admin_of, path, signed_in, signed_in_a_while_ago
 
@@ -218,6 +218,17 @@ def test_a_plan_that_did_not_run_is_explained_on_the_keys_page(key: ApiKey) -> N
     assert "does not run." in text
     assert "is no super admin of this account any more." in text
     assert f"The prepared key ending in {plan.last4} is destroyed" in text
+
+
+def test_so_is_one_that_an_announced_end_overtook(key: ApiKey, ada: Client) -> None:
+    planned(key)
+    SunsetFactory.create(authentication_ends_at=timezone.now() + timedelta(hours=1))
+    rotation_plans.wake(now=timezone.now())
+
+    text = text_of(ada, PAGE, key.account)
+
+    assert "does not run." in text
+    assert "By then calls with API keys are refused, as was announced since." in text
 
 
 def test_a_plan_whose_time_has_come_says_that_it_runs_any_moment(key: ApiKey, ada: Client) -> None:

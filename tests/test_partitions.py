@@ -9,8 +9,9 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from auditlog import partitions, retention, tasks
+from auditlog import partitions, retention, tasks, usage
 from auditlog.models import Call
+from auditlog.pagination import PAGE_SIZE
 from tests.factories import NOW, CallFactory
 from tests.gates import database_url
 
@@ -87,6 +88,36 @@ def test_a_drop_that_was_cut_off_between_its_steps_is_finished_by_the_next() -> 
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('auditlog_call_20260504')")
         assert cursor.fetchone() == (None,)
+
+
+def _plan_of_the_first_page() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL random_page_cost = 4")  # PostgreSQL's own, whatever the server has
+    return usage.calls_of(1, now=NOW).order_by("-at", "-id")[: PAGE_SIZE + 1].explain()
+
+
+def _busy_day(calls: int) -> None:
+    """One account's calls in the day's partition, which nobody has analyzed: a new day, or a restored backup."""
+    values = "1, %s - n * interval '1 ms', 'GET', '/', 204, '', '', '', '', '', gen_random_uuid()"
+    columns = "account_id, at, method, path, status, reason, credential_kind, agent, network, user_agent, request_id"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO auditlog_call ({columns}) SELECT {values} FROM generate_series(1, {calls}) n",  # noqa: S608
+            [NOW],
+        )
+
+
+@pytest.mark.parametrize("calls", [2_000, 30_000])
+def test_the_first_page_is_read_from_the_index_before_a_day_was_analyzed_too(calls: int) -> None:
+    """Else all of the account's calls of that day would be sorted."""
+    partitions.make(NOW - 8 * DAY, NOW + 3 * DAY)
+    _busy_day(calls)
+
+    plan = _plan_of_the_first_page()
+
+    assert "Index Scan Backward using auditlog_call_20260504" in plan
+    assert "Sort" not in plan
+    assert partitions.DEFAULT not in plan  # so older days are not even looked at
 
 
 @pytest.fixture

@@ -21,7 +21,14 @@ from apikeys.operations import api_keys, key_ends, rotation_plans
 from apikeys.tasks import wake_plans
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry
-from tests.factories import NOW, ApiKeyFactory, MemberFactory, SunsetFactory, SuperAdminFactory
+from tests.factories import (
+    NOW,
+    ApiKeyFactory,
+    GroupedAccountFactory,
+    MemberFactory,
+    SunsetFactory,
+    SuperAdminFactory,
+)
 from tests.visitors import admin_of
 
 pytestmark = pytest.mark.django_db
@@ -271,6 +278,33 @@ def test_a_plan_of_an_account_that_is_not_open_at_its_time_does_not_run(
     assert key.account.api_keys.get().is_active
     assert plan.end == "not_open"
     assert mails(key_ends.PLAN_ENDED_MAIL) == sorted(BOTH)
+
+
+@pytest.mark.parametrize("woken_at", [NOW + HOUR, SUNDAY + HOUR])
+@pytest.mark.parametrize(("end", "runs"), [(SUNDAY, False), (SUNDAY + timedelta(minutes=1), True)])
+def test_a_plan_for_a_time_after_an_end_that_is_announced_since_does_not_run_and_people_are_told(
+    key: ApiKey, plan: RotationPlan, end: datetime, woken_at: datetime, *, runs: bool
+) -> None:
+    SunsetFactory.create(authentication_ends_at=end)
+
+    for _ in range(2):
+        rotation_plans.wake(now=woken_at)
+
+    plan.refresh_from_db()
+    assert (plan.end == "sunset", plan.digest is None) == (not runs, not runs or woken_at > SUNDAY)
+    assert mails(key_ends.PLAN_ENDED_MAIL) == ([] if runs else sorted(BOTH))
+    assert notices(Notice.Kind.PLAN_DROPPED) == (set() if runs else BOTH)
+    assert AuditEntry.objects.filter(action=Action.ROTATION_PLAN_DROPPED).count() == (0 if runs else 1)
+
+
+def test_a_plan_stays_where_the_accounts_group_has_longer(key: ApiKey, plan: RotationPlan) -> None:
+    SunsetFactory.create(authentication_ends_at=NOW + DAY)
+    place = GroupedAccountFactory.create(account=key.account)
+    SunsetFactory.create(group=place.group, authentication_ends_at=NOW + 90 * DAY)
+
+    rotation_plans.wake(now=NOW + HOUR)
+
+    assert RotationPlan.objects.open().get() == plan
 
 
 def test_cancelling_destroys_what_was_prepared_and_tells_everybody(key: ApiKey, plan: RotationPlan) -> None:

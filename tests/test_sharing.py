@@ -1,13 +1,13 @@
-"""What processes share of limits: the two counters, the calls of the day, and who lives (G8)."""
+"""What processes share of limits beside the counters: the calls of the day, who lives, and each one's part (G8)."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -15,289 +15,19 @@ from structlog.testing import capture_logs
 from apikeys.gate.clock import boot_seconds
 from apikeys.gate.limits import NEVER, Mode, Window
 from apikeys.gate.reasons import Reason
-from apikeys.gate.sharing import days, members, redis_counter, undertaker
+from apikeys.gate.sharing import days, members, undertaker
 from apikeys.gate.sharing.asker import Asker
-from apikeys.gate.sharing.bursts import (
-    SPENT_SECONDS,
-    BurstAsk,
-    Counter,
-    CounterEmptyError,
-    CounterGoneError,
-    EndedError,
-    Wanted,
-)
+from apikeys.gate.sharing.bursts import SPENT_SECONDS
 from apikeys.gate.sharing.days import DayAsk
 from apikeys.gate.sharing.process import Sharing
-from apikeys.gate.sharing.redis_counter import RedisCounter
-from apikeys.gate.sharing.table import TableCounter
 from apikeys.gate.sharing.undertaker import Undertaker
 from apikeys.gate.windows import Windows
-from apikeys.models import BurstShare, BurstTotal, CountingProcess, DayGrant
+from apikeys.models import BurstTotal, CountingProcess, DayGrant
 from auditlog.models import DailyUsage
-from tests.redis_server import RedisServer
+from tests.counting import burst, look_at, new_process, new_table
 from tests.test_limits import NOON, credential
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-LIMIT = 10
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture(params=["table", "redis"])
-def counter(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    if request.param == "table":
-        yield TableCounter()
-        return
-    one = new_redis_counter(request.getfixturevalue("server"))
-    yield one
-    one.close()
-
-
-def new_redis_counter(server: RedisServer, *, name: UUID | None = None, epoch: int = 0) -> RedisCounter:
-    return RedisCounter(server.url, members.Terms(name or uuid4(), epoch, 0))
-
-
-def new_process(counter: Counter, **held: int) -> UUID:
-    process = uuid4()
-    members.register(process)
-    counter.check_in(process, held)
-    return process
-
-
-def burst(
-    keep: int,
-    want: int,
-    *,
-    key: str = "account:1",
-    limit: int = LIMIT,
-    urgent: bool = True,
-    number: int = 0,
-    answers: int = 0,
-) -> BurstAsk:
-    return BurstAsk(key, limit, keep, want, is_urgent=urgent, number=number, answers=answers)
-
-
-def settled(counter: Counter, process: UUID) -> None:
-    """Redis hands out nothing before it knows that everybody has said what they hold."""
-    counter.wanted(process)
-    counter.wanted(process)
-    assert counter.is_complete
-
-
-def test_parts_never_add_up_to_more_than_the_limit(counter: Counter) -> None:
-    one, other = new_process(counter), new_process(counter)
-    settled(counter, one)
-
-    first = counter.exchange(one, [burst(0, 7)])[0]
-    second = counter.exchange(other, [burst(0, 10)])[0]
-    third = counter.exchange(other, [burst(3, 7)])[0]
-
-    assert (first.allotted, second.allotted, third.allotted) == (7, 3, 3)
-    assert list(third.others) == [one]
-
-
-def test_what_one_gives_back_another_gets_once_it_has_said_that_it_wants_it(counter: Counter) -> None:
-    one, other = new_process(counter), new_process(counter)
-    settled(counter, one)
-    counter.exchange(one, [burst(0, 10)])
-    counter.exchange(other, [burst(0, 10)])
-
-    wanted = [counter.wanted(one), counter.wanted(other)]
-    counter.exchange(one, [burst(4, 0)])
-    ahead = counter.exchange(one, [burst(4, 6, urgent=False)])[0]  # a call waits elsewhere: that comes first
-    got = counter.exchange(other, [burst(0, 10)])[0]
-
-    assert wanted == [[Wanted("account:1", 1)], []]
-    assert (ahead.allotted, got.allotted) == (4, 6)
-    assert counter.wanted(one) == []
-
-
-def test_a_question_that_is_asked_again_because_nobody_heard_the_answer_changes_nothing(counter: Counter) -> None:
-    one = new_process(counter)
-    settled(counter, one)
-
-    answers = [counter.exchange(one, [burst(0, 4), burst(0, 2, key="account:2")]) for _ in range(2)]
-
-    assert [[each.allotted for each in answer] for answer in answers] == [[4, 2], [4, 2]]
-
-
-def test_nobody_waits_for_who_has_said_that_nothing_is_left(counter: Counter) -> None:
-    one, other, third = (new_process(counter) for _ in range(3))
-    settled(counter, one)
-    counter.exchange(one, [burst(0, 6)])
-    counter.exchange(other, [burst(0, 4)])
-
-    asked = counter.exchange(third, [burst(0, 10)])[0]
-    counter.exchange(one, [burst(6, 0, answers=asked.number)])
-    again = counter.exchange(third, [burst(0, 10, number=asked.number)])[0]
-    counter.exchange(other, [burst(4, 6)])  # it has none left either
-    last = counter.exchange(third, [burst(0, 10, number=asked.number)])[0]
-    new = counter.exchange(third, [burst(0, 10)])[0]
-
-    assert set(asked.others) == {one, other}
-    assert list(again.others) == [other]
-    assert list(last.others) == []
-    assert new.number > asked.number
-    assert set(new.others) == {one, other}
-
-
-def test_two_questions_about_one_limit_are_answered_one_after_the_other(counter: Counter) -> None:
-    one, other = new_process(counter), new_process(counter)
-    settled(counter, one)
-
-    answers = counter.exchange(one, [burst(0, 4), burst(4, 2)])
-    rest = counter.exchange(other, [burst(0, 10)])[0]
-
-    assert [each.allotted for each in answers] == [4, 6]
-    assert rest.allotted == 4
-
-
-def test_under_a_lowered_limit_nobody_gets_any_before_less_is_held(counter: Counter) -> None:
-    one, other = new_process(counter), new_process(counter)
-    settled(counter, one)
-    counter.exchange(one, [burst(0, 10)])
-
-    got = counter.exchange(other, [burst(0, 5, limit=5)])[0].allotted
-    kept = counter.exchange(one, [burst(4, 1, limit=5)])[0].allotted
-
-    assert (got, kept) == (0, 5)
-
-
-def test_what_a_dead_process_held_is_others_once_it_is_freed(counter: Counter) -> None:
-    one, other = new_process(counter), new_process(counter)
-    settled(counter, one)
-    counter.exchange(one, [burst(0, 10), burst(0, 3, key="account:2")])
-    members.leave(one)
-
-    before = counter.exchange(other, [burst(0, 10)])[0].allotted
-    counter.free(one)
-    counter.free(one)
-    after = counter.exchange(other, [burst(0, 10), burst(0, 10, key="account:2")])
-
-    assert before == 0
-    assert [each.allotted for each in after] == [10, 10]
-
-
-def test_a_process_that_is_declared_dead_gets_nothing_any_more() -> None:
-    counter = TableCounter()
-    one = new_process(counter)
-    members.leave(one)
-
-    with pytest.raises(EndedError):
-        counter.exchange(one, [burst(0, 1)])
-
-    assert not BurstShare.objects.exists()
-
-
-@given(
-    steps=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 12), st.booleans()), max_size=25),
-)
-@example_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_both_counters_answer_the_same(server: RedisServer, steps: list[tuple[int, int, int, bool]]) -> None:
-    table, in_redis = TableCounter(), new_redis_counter(server)
-    CountingProcess.objects.all().delete()
-    BurstTotal.objects.all().delete()
-    BurstShare.objects.all().delete()
-    processes = [new_process(in_redis) for _ in range(3)]
-    settled(in_redis, processes[0])
-    held = [0, 0, 0]
-    for who, keep, want, urgent in steps:
-        asked = [burst(min(keep, held[who]), want, urgent=urgent)]
-        answers = [counter.exchange(processes[who], asked)[0] for counter in (table, in_redis)]
-        held[who] = answers[0].allotted
-        assert answers[0][::2] == answers[1][::2]
-        assert set(answers[0].others) == set(answers[1].others)
-        assert sum(held) <= LIMIT
-        assert [table.wanted(one) for one in processes] == [in_redis.wanted(one) for one in processes]
-    in_redis.close()
-
-
-# --- Redis forgets ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("fault", ["flush", "restart", "epoch"])
-def test_a_redis_that_knows_nothing_gives_nobody_any_before_everybody_has_said_what_they_hold(fault: str) -> None:
-    with RedisServer() as server:
-        name = uuid4()
-        counter = new_redis_counter(server, name=name)
-        one, other = new_process(counter), new_process(counter)
-        settled(counter, one)
-        counter.exchange(one, [burst(0, 8)])
-        if fault == "flush":
-            server.flush()
-        elif fault == "restart":
-            server.stop()
-            with pytest.raises(CounterGoneError):
-                counter.exchange(one, [burst(8, 2)])
-            server.start()
-        else:
-            counter = new_redis_counter(server, name=name, epoch=1)
-
-        with pytest.raises(CounterEmptyError):
-            counter.exchange(other, [burst(0, 10)])
-        counter.check_in(other, {})
-        before = [counter.exchange(other, [burst(0, 10)])[0].allotted for _ in range(3)]
-        counter.check_in(one, {"account:1": 8})
-        settled(counter, other)
-        after = counter.exchange(other, [burst(0, 10)])[0].allotted
-
-    assert before == [0, 0, 0]
-    assert after == 2
-
-
-def test_who_knows_an_older_epoch_only_changes_nothing(server: RedisServer) -> None:
-    name = uuid4()
-    old, new = (new_redis_counter(server, name=name, epoch=epoch) for epoch in (1, 2))
-    one = new_process(new)
-
-    with pytest.raises(CounterEmptyError):
-        old.check_in(one, {"account:1": 5})
-
-    settled(new, one)
-    assert new.exchange(one, [burst(0, 10)])[0].allotted == 10
-
-
-def test_a_question_that_comes_after_a_newer_one_was_answered_changes_nothing(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network may keep it back for longer than its process waits for the answer."""
-    counter = new_redis_counter(server)
-    one, other = new_process(counter), new_process(counter)
-    settled(counter, one)
-    numbers = redis_counter._NUMBERS  # noqa: SLF001 -- to send one late
-    late = next(numbers)
-    granted = counter.exchange(one, [burst(0, 10)])[0].allotted
-
-    monkeypatch.setattr(redis_counter, "_NUMBERS", iter([late]))
-    with pytest.raises(CounterEmptyError):
-        counter.exchange(one, [burst(2, 0)])
-    monkeypatch.setattr(redis_counter, "_NUMBERS", numbers)
-    got = counter.exchange(other, [burst(0, 10)])[0].allotted
-
-    assert (granted, got) == (10, 0)
-
-
-def test_what_comes_of_a_process_that_was_freed_is_not_heard(server: RedisServer) -> None:
-    counter = new_redis_counter(server)
-    one = new_process(counter)
-    counter.free(one)
-
-    with pytest.raises(CounterEmptyError):
-        counter.check_in(one, {"account:1": 5})
-
-
-def test_equal_shares_may_end_when_all_who_live_reach_redis(server: RedisServer) -> None:
-    counter = new_redis_counter(server)
-    one, other = uuid4(), uuid4()
-    for process in (one, other):
-        members.register(process)
-
-    ready = [counter.is_ready(one), counter.is_ready(other), counter.is_ready(one)]
-
-    assert ready == [False, True, True]
 
 
 # --- The day ------------------------------------------------------------------------------------------------------
@@ -374,7 +104,7 @@ def state(process: UUID) -> tuple[bool, bool] | None:
 
 
 def test_who_does_not_answer_is_declared_dead_and_what_it_held_is_freed_when_it_must_be_spent(clock: Clock) -> None:
-    counter = TableCounter()
+    counter = new_table()
     me, dead = new_process(counter), new_process(counter)
     counter.exchange(dead, [burst(0, 10)])
     mine = Undertaker()
@@ -392,7 +122,7 @@ def test_who_does_not_answer_is_declared_dead_and_what_it_held_is_freed_when_it_
 
 
 def test_who_answers_lives(clock: Clock) -> None:
-    counter = TableCounter()
+    counter = new_table()
     me, other = new_process(counter), new_process(counter)
     mine = Undertaker()
     for _ in range(4):
@@ -408,7 +138,7 @@ def test_who_answers_lives(clock: Clock) -> None:
 
 
 def test_a_suspicion_that_was_answered_since_buries_nobody() -> None:
-    process = new_process(TableCounter())
+    process = new_process(new_table())
     members.suspect([process])
     members.answer(process)
     members.suspect([process])
@@ -420,9 +150,9 @@ def test_a_suspicion_that_was_answered_since_buries_nobody() -> None:
 
 def test_equal_shares_are_cut_anew_when_one_more_begins_to_count() -> None:
     one, other = uuid4(), uuid4()
-    members.register(one)
+    members.register(one, by_table=True)
     members.declare_equal_shares()
-    members.register(other)
+    members.register(other, by_table=True)
 
     cut = look_at(other)
     members.end_equal_shares(1)  # too late: they were cut again since
@@ -434,15 +164,9 @@ def test_equal_shares_are_cut_anew_when_one_more_begins_to_count() -> None:
     assert look_at(other).terms.equal_shares == 0
 
 
-def look_at(process: UUID) -> members.Look:
-    look = members.look(process)
-    assert look is not None
-    return look
-
-
 def test_the_shared_clock_is_the_stores() -> None:
     process = uuid4()
-    members.register(process)
+    members.register(process, by_table=True)
 
     wall = look_at(process).wall_ahead + boot_seconds()
 

@@ -1,8 +1,8 @@
 """G8 by random walks: whatever order things happen in, all processes together accept no more than the burst limit.
 
 Processes live in this one, by a clock of the test's own. Between any two questions to the counter anything may happen:
-calls, other processes' turns, a Redis that forgets, or that some cannot reach. A walk is repeatable by its seed; the
-variable WALKS says how many are taken.
+calls, other processes' turns, a Redis that forgets, or that some cannot reach; and processes may be started anew, with
+Redis or without. A walk is repeatable by its seed; the variable WALKS says how many are taken.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -20,30 +21,33 @@ from apikeys.gate.limits import Window
 from apikeys.gate.reasons import Reason
 from apikeys.gate.sharing import asker, members, process, undertaker
 from apikeys.gate.sharing.asker import Asker
-from apikeys.gate.sharing.bursts import CounterGoneError
+from apikeys.gate.sharing.bursts import CounterEmptyError, CounterGoneError, EndedError
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.sharing.redis_counter import RedisCounter
+from apikeys.gate.sharing.table import TableCounter
 from apikeys.gate.windows import Windows
-from apikeys.models import CountingProcess, SharingTerms
+from apikeys.models import BurstShare, BurstTotal, CountingProcess, SharingTerms
 from tests.redis_server import RedisServer
 from tests.test_limits import NOON, credential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from pytest_django import Settings
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.once("the numbers are in Redis, whatever the store"),
-]
+    from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, Wanted
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 LIMIT = 12
 WINDOW = 10.0
 STEPS = 1_500
 WALKS = int(os.environ.get("WALKS", "8"))
 DEEPEST = 2  # turns within each other's questions
+RESTARTS = 0.006  # of each step
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +59,26 @@ def server() -> Iterator[RedisServer]:
 class Walk:
     """Some processes, what they accepted, and chance."""
 
-    def __init__(self, seed: int, server: RedisServer) -> None:
+    def __init__(self, seed: int, server: RedisServer, settings: Settings) -> None:
         self.chance = random.Random(seed)  # noqa: S311 -- to be repeatable
         self.server = server
+        self.settings = settings
+        settings.REDIS_URL = server.url
         self.now = 1_000.0
         self.accepted: deque[float] = deque()
         self.most = self.total = 0
         self.depth = 0
         self.processes = [Process(self) for _ in range(3)]
 
-    def go(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go(self, monkeypatch: pytest.MonkeyPatch, *, restarts: bool) -> None:
+        """:param restarts: processes are started anew now and then, with Redis or without."""
         for module in (asker, process, undertaker, members):
             monkeypatch.setattr(module, "boot_seconds", lambda: self.now)
         monkeypatch.setattr(asker, "RedisCounter", partial(Reached, self))
+        monkeypatch.setattr(asker, "TableCounter", partial(Watched, self))
         for _ in range(STEPS):
+            if restarts and self.chance.random() < RESTARTS:
+                self.restart(self.chance.choice(("", self.server.url)))
             self.step()
 
     def step(self) -> None:
@@ -92,6 +102,21 @@ class Walk:
         else:
             for each in self.processes:
                 each.is_cut_off = False
+
+    def restart(self, redis_url: str) -> None:
+        """Have another process in the place of one, in order or not."""
+        self.settings.REDIS_URL = redis_url
+        one = self.chance.choice(self.processes)
+        if one.end(in_order=self.chance.random() < 0.7):
+            self.processes[self.processes.index(one)] = Process(self)
+
+    def come_to_the_table(self) -> None:
+        """All are started anew without Redis, while things happen, and some time passes."""
+        while any(each.uses_redis for each in self.processes):
+            self.restart("")
+            self.step()
+        for _ in range(STEPS):
+            self.step()
 
     def meanwhile(self) -> None:
         """What happens while somebody asks the counter."""
@@ -128,6 +153,7 @@ class Process:
         self.windows = Windows()
         self.sharing = Sharing(self.windows, self.handed_over.append)
         self.asker = Asker(self.sharing)
+        self.uses_redis = bool(walk.settings.REDIS_URL)
         self.asker._from_owner = self._from_owner  # type: ignore[method-assign]  # noqa: SLF001 -- two threads in one
 
     def turn(self) -> None:
@@ -135,6 +161,14 @@ class Process:
             self.is_turning = True
             self.asker._turn()  # noqa: SLF001 -- one turn of its thread
             self.is_turning = False
+
+    def end(self, *, in_order: bool) -> bool:
+        if self.is_turning:
+            return False
+        if in_order:
+            with suppress(CounterGoneError, CounterEmptyError, EndedError):
+                self.asker._leave()  # noqa: SLF001 -- what its thread does at the end
+        return True
 
     def poll(self) -> None:
         polled_at = self.walk.now
@@ -192,20 +226,60 @@ class Reached(RedisCounter):
         return answer
 
 
-@pytest.fixture(autouse=True)
-def _shares_by_redis(server: RedisServer, settings: Settings) -> None:
-    settings.REDIS_URL = server.url
+class Watched(TableCounter):
+    """The store's table; while it is asked, things happen."""
+
+    def __init__(self, walk: Walk, terms: members.Terms) -> None:
+        super().__init__(terms)
+        self._walk = walk
+
+    def exchange(self, process: UUID, asks: Sequence[BurstAsk]) -> list[BurstGranted]:
+        return self._meanwhile(lambda: super(Watched, self).exchange(process, asks))
+
+    def wanted(self, process: UUID) -> list[Wanted]:
+        return self._meanwhile(lambda: super(Watched, self).wanted(process))
+
+    def check_in(self, process: UUID, held: Mapping[str, int]) -> None:
+        self._meanwhile(lambda: super(Watched, self).check_in(process, held))
+
+    def is_ready(self, process: UUID) -> bool:
+        return self._meanwhile(lambda: super(Watched, self).is_ready(process))
+
+    def close(self) -> None:
+        """All share one connection."""
+
+    def _meanwhile(self, ask: Callable[[], T]) -> T:
+        self._walk.meanwhile()
+        answer = ask()
+        self._walk.meanwhile()
+        return answer
 
 
 @pytest.mark.parametrize("seed", range(WALKS))
+@pytest.mark.once("the numbers are in Redis, whatever the store")
 def test_no_order_of_events_lets_more_than_the_limit_pass(
-    seed: int, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    seed: int, server: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    walk = _walked(seed, server, monkeypatch)
+    walk = _walked(seed, server, settings, monkeypatch)
 
     assert walk.most <= LIMIT
     assert walk.total > LIMIT
     assert SharingTerms.objects.get().epoch > 0  # equal shares came and went
+
+
+@pytest.mark.parametrize("seed", range(WALKS))
+def test_nor_does_one_with_restarts_that_turn_to_the_table_or_to_redis(
+    seed: int, server: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = _walked(seed, server, settings, monkeypatch, restarts=True)
+    before = walk.total
+
+    walk.come_to_the_table()
+
+    assert walk.most <= LIMIT
+    assert walk.total > before
+    assert SharingTerms.objects.get().equal_shares == 0  # they end there, too
+    assert BurstTotal.objects.get().allotted == sum(BurstShare.objects.values_list("allotted", flat=True))
 
 
 def _complete_at_once(self: RedisCounter, question: str, process: UUID, arguments: Sequence[Any]) -> Sequence[Any]:
@@ -218,6 +292,7 @@ def _complete_at_once(self: RedisCounter, question: str, process: UUID, argument
     return found
 
 
+@pytest.mark.once("the numbers are in Redis, whatever the store")
 @pytest.mark.parametrize(
     ("where", "name", "mistake"),
     [
@@ -226,16 +301,52 @@ def _complete_at_once(self: RedisCounter, question: str, process: UUID, argument
     ],
 )
 def test_a_walk_finds_mistakes(
-    where: type, name: str, mistake: object, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    where: type, name: str, mistake: object, server: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(where, name, mistake)
 
-    assert any(_walked(seed, server, monkeypatch).most > LIMIT for seed in range(20))
+    assert any(_walked(seed, server, settings, monkeypatch).most > LIMIT for seed in range(20))
 
 
-def _walked(seed: int, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Walk:
-    CountingProcess.objects.all().delete()
-    SharingTerms.objects.all().delete()
-    walk = Walk(seed, server)
-    walk.go(monkeypatch)
+def _knows_all(self: TableCounter, process: UUID) -> None:
+    del process
+    self.is_complete = True
+
+
+def _tells_nobody(process: UUID, *, by_table: bool, register: Callable[..., None] = members.register) -> None:
+    """Which counter it uses, so that nobody keeps to equal shares for it."""
+    del by_table
+    register(process, by_table=True)
+
+
+@pytest.mark.once("the numbers are in Redis, whatever the store")
+@pytest.mark.parametrize(
+    "mistakes",
+    [
+        pytest.param(
+            [(TableCounter, "_see_who_has_told", _knows_all), (TableCounter, "is_ready", lambda *_: True)],
+            id="the table gives before all have told",
+        ),
+        pytest.param([(members, "register", _tells_nobody)], id="who uses another counter is not known"),
+    ],
+)
+def test_a_walk_with_restarts_finds_mistakes(
+    mistakes: list[tuple[object, str, object]],
+    server: RedisServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for where, name, mistake in mistakes:
+        monkeypatch.setattr(where, name, mistake)
+
+    assert any(_walked(seed, server, settings, monkeypatch, restarts=True).most > LIMIT for seed in range(20))
+
+
+def _walked(
+    seed: int, server: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, *, restarts: bool = False
+) -> Walk:
+    for model in (CountingProcess, SharingTerms, BurstShare, BurstTotal):
+        model.objects.all().delete()
+    walk = Walk(seed, server, settings)
+    walk.go(monkeypatch, restarts=restarts)
     return walk

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Account
+from accounts.models import Account, User
 from accounts.permissions import Role
 from auditlog import account_usage
 from auditlog.account_usage import usage_of
@@ -66,6 +66,19 @@ def test_a_day_is_shown_against_the_daily_limit_and_the_guideline(client: Client
     assert f"Key …{key.last4}" in text
     assert "python-requests" in text
     assert "GET /contacts" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "written"), [("en", "Most at 5 PM: 2 calls"), ("en-gb", "Most at 17:00: 2 calls")]
+)
+def test_hours_are_those_of_the_accounts_day_and_written_as_the_reader_writes(
+    client: Client, account: Account, language: str, written: str
+) -> None:
+    User.objects.update(language=language, time_zone="Asia/Tokyo")
+    yesterday = timezone.now() - timedelta(days=1)
+    _calls(account.pk, 2, at=yesterday.replace(hour=17, minute=30))
+
+    assert written in _text(client, account)
 
 
 def test_pictures_need_neither_script_nor_style_and_are_told_to_who_does_not_see_them(

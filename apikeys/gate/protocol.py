@@ -165,7 +165,7 @@ class GateProtocol(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             if self.parser.get_method() == b"PRI":  # how HTTP/2 begins
                 self._mistaken(400, NOT_HTTP)
-            self.closing = True  # any other upgrade was ignored; what follows is not HTTP any more
+            self.closing = True  # any other upgrade was ignored
         except httptools.HttpParserCallbackError:
             logger.exception("gate_failed")
             self._mistaken(500, "The gate failed at this request.")
@@ -223,7 +223,8 @@ class GateProtocol(asyncio.Protocol):
             self._mistaken(413, "The body is larger than the gate reads.")
 
     def on_message_complete(self) -> None:
-        method, keep = self.parser.get_method(), self.parser.should_keep_alive()
+        # An upgrade is ignored, and its answer the last: what follows is not HTTP any more.
+        method, keep = self.parser.get_method(), self.parser.should_keep_alive() and not self.parser.should_upgrade()
         if self.closing or len(self.url) > LINE_LIMIT or self.head_bytes > HEAD_LIMIT or self.headers > HEADERS_LIMIT:
             self._check_bounds()
             return
@@ -280,11 +281,10 @@ class GateProtocol(asyncio.Protocol):
         return answered
 
     def _done(self, answer: bytes, *, keep: bool) -> None:
-        if self.draining and not self.behind:
-            answer, keep = answers.with_close(answer), False
-        self.answers.append(answer)
-        if not keep:
+        if not keep or (self.draining and not self.behind):
+            answer = answers.with_close(answer)
             self._end()
+        self.answers.append(answer)
 
     def _end(self) -> None:
         """The answer that was just made is the last one."""

@@ -40,6 +40,11 @@ class RotationPlan(models.Model):
         DEACTIVATED = "deactivated", _("the key was deactivated before")
         PLANNER_GONE = "planner_gone", _("whoever planned it is no super admin any more")
         NOT_OPEN = "not_open", _("the account was not open at that time")
+        SUNSET = "sunset", _("API keys end before it")
+
+        @property
+        def is_nobodys_act(self) -> bool:
+            return self in {self.PLANNER_GONE, self.NOT_OPEN, self.SUNSET}
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)  # the prepared key's, too
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="rotation_plans")

@@ -15,6 +15,7 @@ _NOTICES = {
     RotationPlan.End.DEACTIVATED: Notice.Kind.PLAN_OVERTAKEN,
     RotationPlan.End.PLANNER_GONE: Notice.Kind.PLAN_DROPPED,
     RotationPlan.End.NOT_OPEN: Notice.Kind.PLAN_DROPPED,
+    RotationPlan.End.SUNSET: Notice.Kind.PLAN_DROPPED,
 }
 
 

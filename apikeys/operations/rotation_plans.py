@@ -118,6 +118,9 @@ def wake(*, now: datetime) -> None:
     """Do what is due of all plans: drop, announce, run, tell. A second run, at any time, finds it done."""
     plans = RotationPlan.objects.open()
     _each(_drop_if_unwanted, plans.exclude(planned_by__in=_who_may()), now=now)
+    for sunset in Sunset.objects.in_force().filter(authentication_ends_at__isnull=False):
+        too_late = plans.filter(planned_for__gte=sunset.authentication_ends_at, account__in=sunset.accounts())
+        _each(_drop_if_unwanted, too_late, now=now)
     _each(_tell_soon, plans.filter(planned_for__lte=now + SOON, told_soon_at__isnull=True), now=now)
     _each(_run, RotationPlan.objects.due(now=now).order_by("planned_for")[:AT_ONCE], now=now)
     run = RotationPlan.objects.filter(ended_at__isnull=False, told_end_at__isnull=True)
@@ -138,8 +141,9 @@ def _each(act: Callable[..., None], plans: Iterable[RotationPlan], *, now: datet
 def _drop_if_unwanted(seen: RotationPlan, *, now: datetime) -> None:
     with outermost():
         plan = _held(seen)
-        if plan is not None and not _planner_may(plan):
-            _drop(plan, RotationPlan.End.PLANNER_GONE, now=now)
+        end = _unwanted(plan) if plan is not None else None
+        if plan is not None and end is not None:
+            _drop(plan, end, now=now)
 
 
 def _tell_soon(seen: RotationPlan, *, now: datetime) -> None:
@@ -162,12 +166,13 @@ def _run(seen: RotationPlan, *, now: datetime) -> None:
         plan = _held(seen)
         if plan is None or plan.planned_for > now:
             return
-        if not _planner_may(plan):
-            _drop(plan, RotationPlan.End.PLANNER_GONE, now=now)
-        elif plan.account.state != Account.State.OPEN:
-            _drop(plan, RotationPlan.End.NOT_OPEN, now=now)
-        else:
+        end = _unwanted(plan)
+        if end is None and plan.account.state != Account.State.OPEN:
+            end = RotationPlan.End.NOT_OPEN
+        if end is None:
             _rotate(plan, now=now)
+        else:
+            _drop(plan, end, now=now)
 
 
 def _rotate(plan: RotationPlan, *, now: datetime) -> None:
@@ -218,8 +223,13 @@ def _who_may() -> QuerySet[Member]:
     return Member.objects.active().filter(role__in=roles)
 
 
-def _planner_may(plan: RotationPlan) -> bool:
-    return plan.planned_by.is_active and plan.planned_by.may(Permission.MANAGE_API_KEY)
+def _unwanted(plan: RotationPlan) -> RotationPlan.End | None:
+    """Why nobody would plan it today."""
+    by = plan.planned_by
+    if not (by.is_active and by.may(Permission.MANAGE_API_KEY)):
+        return RotationPlan.End.PLANNER_GONE
+    end = _end_of_calls(plan.account)
+    return RotationPlan.End.SUNSET if end is not None and plan.planned_for >= end else None
 
 
 def _tell(kind: Notice.Kind, plan: RotationPlan, *, people: set[int], now: datetime) -> None:
@@ -243,9 +253,13 @@ def _open(account: Account, plan_id: UUID | None = None) -> RotationPlan:
     return plan
 
 
-def _require_before_its_end(account: Account, planned_for: datetime) -> None:
+def _end_of_calls(account: Account) -> datetime | None:
     sunset = Sunset.objects.that_ends_the_key_of(account)
-    end = sunset.authentication_ends_at if sunset is not None else None
+    return sunset.authentication_ends_at if sunset is not None else None
+
+
+def _require_before_its_end(account: Account, planned_for: datetime) -> None:
+    end = _end_of_calls(account)
     if end is not None and planned_for >= end:
         when = formats.date_format(timezone.localtime(end), "LONG_DATETIME_FORMAT")
         raise BadTimeError(_("API keys are refused from %(when)s on. Choose a time before that.") % {"when": when})

@@ -51,7 +51,6 @@ def failed_plan(key: ApiKey, *, now: datetime) -> RotationPlan | None:
     newest = (
         RotationPlan.objects.filter(replaces=key).select_related("planned_by__user").order_by("-planned_at").first()
     )
-    failed = {RotationPlan.End.PLANNER_GONE, RotationPlan.End.NOT_OPEN}
-    if newest is None or newest.end not in failed or newest.ended_at is None:
+    if newest is None or newest.ended_at is None or not RotationPlan.End(newest.end).is_nobodys_act:
         return None
     return newest if newest.ended_at > now - FAILED_PLAN_SHOWN_FOR else None

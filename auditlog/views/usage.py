@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -90,11 +91,9 @@ def _said(day: Day) -> str:
     if not number:
         return _("No calls")
     words = ngettext(
-        "Most at %(hour)02d:00: %(number)d call in an hour",
-        "Most at %(hour)02d:00: %(number)d calls in an hour",
-        number,
+        "Most at %(hour)s: %(number)d call in an hour", "Most at %(hour)s: %(number)d calls in an hour", number
     )
-    return words % {"hour": hour, "number": number}
+    return words % {"hour": formats.time_format(time(hour), "HOUR_FORMAT"), "number": number}
 
 
 def _width(per_cent: float) -> str:

@@ -13,7 +13,8 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
   let ticking = 0;
   let resetting = 0;
   let tick = () => {};
-  let asking = new AbortController();
+  let asking = null; // the request on its way, which showing and copying share: it is one showing, and one entry
+  let aborter = new AbortController();
 
   const resetCopy = () => {
     clearTimeout(resetting);
@@ -53,10 +54,11 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
     ticking = setInterval(tick, 1000);
   };
 
-  const fetched = async () => {
-    asking.abort();
-    asking = new AbortController();
-    const { signal } = asking;
+  const fetched = () => (asking ??= ask().finally(() => (asking = null)));
+
+  const ask = async () => {
+    aborter = new AbortController();
+    const { signal } = aborter;
     try {
       const answer = await fetch(form.action, {
         method: "POST",
@@ -121,7 +123,7 @@ for (const form of document.querySelectorAll("form[data-secret]")) {
 
   document.addEventListener("visibilitychange", () => tick());
   addEventListener("pagehide", () => {
-    asking.abort();
+    aborter.abort();
     wipe();
   });
   addEventListener("pageshow", wipe);

@@ -4,13 +4,15 @@ import re
 import time
 from datetime import timedelta
 
+import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.permissions import Role
 from apikeys.models import ApiKey
-from auditlog.models import Call
+from auditlog.actions import Action
+from auditlog.models import AuditEntry, Call
 from tests.browser.conftest import Visitors, verdict
 from tests.clients import server
 from tests.factories import NOW, PASSWORD, AccountFactory, ApiKeyFactory, MemberFactory, SuperAdminFactory
@@ -139,6 +141,31 @@ def test_the_copy_button_gets_its_word_back(visitors: Visitors) -> None:
     expect(page.locator("[data-secret-copy]")).to_have_text("Copied.")
     page.clock.run_for(2_000)
     expect(page.locator("[data-secret-copy]")).to_have_text("Copy")
+
+
+@pytest.mark.parametrize("first", ["show", "copy"])
+def test_what_is_shown_and_copied_at_the_same_time_is_fetched_once_for_both(visitors: Visitors, first: str) -> None:
+    key = ApiKeyFactory.create()
+    page = visitors.page(admin_of(key))
+    page.goto(path("apikeys:api-key", key.account))
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**{path('apikeys:api-key-show', key.account)}", hold)
+
+    for button in (first, {"show": "copy", "copy": "show"}[first]):
+        page.locator(f"[data-secret-{button}]").click()
+    page.wait_for_timeout(200)
+    for route in held:
+        route.continue_()
+
+    expect(page.locator("[data-secret-text]")).to_have_text(key.secret())
+    expect(page.locator("[data-secret-copy]")).to_have_text("Copied.")
+    expect(page.locator("[data-secret-status]")).to_contain_text(re.compile(r"Hides in \d+ s"))
+    assert page.evaluate("navigator.clipboard.readText()") == key.secret()
+    assert AuditEntry.objects.filter(action=Action.API_KEY_VIEWED).count() == len(held) == 1
 
 
 def test_who_was_signed_out_is_led_to_the_sign_in_and_back(visitors: Visitors) -> None:

@@ -27,6 +27,7 @@ from apikeys.secrets import Kind
 from tests.factories import ApiKeyFactory
 from tests.gates import Connection, ProcessGate, ThreadGate, ask, bearer, request
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,14 +107,6 @@ class Callers:
             self.told.append(Told(began, ended, status == 204, left, left_today))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what other processes do; for ever only where they never will."""
-    patience = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.02)
-
-
 def most_in_any_window(accepted: list[Accepted]) -> int:
     calls = sorted(accepted)
     return max(
@@ -151,6 +144,10 @@ def new_key(*, burst: int = OUT_OF_THE_WAY, daily: int = OUT_OF_THE_WAY) -> tupl
 def new_gates(number: int) -> list[ProcessGate]:
     """Gates that start at once; they share by Redis if this process does."""
     return [ProcessGate(redis_url=django_settings.REDIS_URL) for _ in range(number)]
+
+
+def is_shared(gate: ProcessGate) -> bool:
+    return b"keyportal_limits_shared 1.0" in ask(gate.port, target="/metrics").body
 
 
 @pytest.mark.parametrize(
@@ -274,11 +271,35 @@ def test_a_redis_that_forgets_lets_nobody_accept_more(fault: str, settings: Sett
                 assert b"each process keeps to its share" in said[0].body
                 assert b"keyportal_limits_shared 0.0" in said[1].body
                 server.start()
-            until(lambda: b"keyportal_limits_shared 1.0" in ask(one.port, target="/metrics").body)
+            until(lambda: is_shared(one))
             time.sleep(3)
             callers.stop()
 
     assert most_in_any_window(callers.accepted) <= BURST
+
+
+def test_a_redis_that_is_gone_for_good_is_left_by_starting_anew_without_it(settings: Settings) -> None:
+    _, secret = new_key(burst=BURST)
+    callers = Callers(secret)
+    with RedisServer() as server, ExitStack() as stack:
+        settings.REDIS_URL = server.url
+        old = [stack.enter_context(gate) for gate in new_gates(2)]
+        callers.at_gate(old[0].port)
+        until(lambda: len(callers.accepted) >= BURST - 5)
+        server.stop()
+        until(lambda: not is_shared(old[0]))
+        settings.REDIS_URL = ""
+        new = [stack.enter_context(gate) for gate in new_gates(2)]
+        for gate in new:
+            callers.at_gate(gate.port)
+        for gate in old:
+            gate.end(signal.SIGTERM)
+        until(lambda: all(map(is_shared, new)))
+        time.sleep(3)
+        callers.stop()
+
+    assert most_in_any_window(callers.accepted) <= BURST
+    assert sum(1 for began, _ in callers.accepted if began > callers.accepted[-1][0] - 3) > 0  # and they go on
 
 
 def test_a_lowered_limit_counts_what_was_used_before() -> None:

@@ -10,9 +10,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -40,6 +39,7 @@ from tests.clients import server
 from tests.factories import NOW, ApiKeyFactory, SuperAdminFactory, UserFactory
 from tests.mail_server import MailServer, message_ids
 from tests.test_redis import REDIS_URL
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -304,23 +304,17 @@ def test_three_beats_workers_that_die_and_an_emptied_broker_lose_and_double_noth
     jobs = Jobs(broker, tmp_path, mail_server, stack=stack)
 
     for death in range(1, DEATHS + 1):
-        until(lambda: len(mail_server.received) >= death * len(everybody()) // (DEATHS + 1))  # noqa: B023 -- at once
+        enough = death * len(everybody()) // (DEATHS + 1)
+        until(lambda: len(mail_server.received) >= enough, seconds=120)  # noqa: B023 -- at once
         jobs.kill_the_worker()
         jobs.empty_the_broker()
-    until(lambda: OutgoingMail.objects.exists() and not OutgoingMail.objects.filter(sent_at=None).exists())
+    until(lambda: OutgoingMail.objects.exists() and not OutgoingMail.objects.filter(sent_at=None).exists(), seconds=120)
 
     mails = received(mail_server)
     assert set(mails) == everybody()
     # What a worker that died had handed over, in four threads, may have been taken: once more, under the same id.
     assert sum(mails.values()) <= len(everybody()) + DEATHS * 4
     assert len(set(message_ids(mail_server))) == len(everybody())
-
-
-def until(true: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 120
-    while not true():
-        assert time.monotonic() < ends_at, "The jobs came to nothing."
-        time.sleep(0.1)
 
 
 # --- The calendar -------------------------------------------------------------------------------------------------

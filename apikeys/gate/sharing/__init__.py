@@ -54,4 +54,10 @@ process goes by would have the counter give the difference away.
 
 **The store's table**, where there is no Redis, can neither forget nor be gone alone: nothing is accepted without the
 store. While it takes no writes, each process goes on with what it holds.
+
+**From one to the other.** A process that is started without Redis meets others that counted by it, or the other way
+round; neither counter knows what the other handed out. So a process says in the store which kind it uses, and has all
+keep to equal shares where others use the other one. They end as above, by the counter that everybody uses and has told:
+for the table the rows of the processes keep that (`told_epoch`), those that have ended included, until what they held
+must be spent. So a Redis that is gone for good is left by starting everything anew without it, in whatever order.
 """

@@ -55,6 +55,7 @@ class Asker:
         """:param at_once: register before there is a call to count, so that the first one need not wait for that."""
         self._sharing = sharing
         self._at_once = at_once
+        self._redis_url: str = settings.REDIS_URL
         self._pending: list[Question] = []
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="limits")  # no daemon: what is held is given back at the end
@@ -154,7 +155,7 @@ class Asker:
         sharing = self._sharing
         if not sharing.is_registered:
             self._looked_at = boot_seconds()
-            members.register(sharing.id)
+            members.register(sharing.id, by_table=not self._redis_url)
             self._close()
             self._terms, sharing.is_registered = None, True  # from here on polls look, too
         if self._counter is None:
@@ -259,10 +260,8 @@ class Asker:
         self._close()
         if self._terms is None:  # this process was declared dead before it began
             return None
-        if not settings.REDIS_URL:
-            return TableCounter()
         self._opened_epoch = self._terms.epoch
-        return RedisCounter(settings.REDIS_URL, self._terms)
+        return RedisCounter(self._redis_url, self._terms) if self._redis_url else TableCounter(self._terms)
 
     def _with_counter(self, what: Callable[[Counter], T]) -> T | None:
         """Ask the counter something; None if it has no answer."""
@@ -275,7 +274,7 @@ class Asker:
         except EndedError:
             self.look()
         except CounterEmptyError:
-            with suppress(CounterGoneError, CounterEmptyError):
+            with suppress(CounterGoneError, CounterEmptyError, EndedError):
                 self._check_in()
         return None
 
@@ -290,7 +289,7 @@ class Asker:
             if self._has_told and now - self._counter_gone_since > GONE_SECONDS:
                 self._declare_equal_shares()
 
-    # --- Equal shares, while Redis is gone ----------------------------------------------------------------------------
+    # --- Equal shares, once Redis is gone -----------------------------------------------------------------------------
     @property
     def _has_told(self) -> bool:
         """Whether the counter knows what is held, or is being told: there are no equal shares, or they end."""

@@ -60,17 +60,23 @@ def look(process: UUID) -> Look | None:
 
 
 @transaction.atomic
-def register(process: UUID) -> None:
-    """Begin to count. While there are equal shares they are cut anew, one more."""
+def register(process: UUID, *, by_table: bool) -> None:
+    """Begin to count, by the store's table or by Redis.
+
+    While there are equal shares they are cut anew, one more. Where others use the other counter, which does not know
+    what this one counts, they begin.
+    """
     terms = _hold_terms()
-    CountingProcess.objects.create(id=process, started_at=timezone.now())
-    if terms.equal_shares:
+    is_mixed = CountingProcess.objects.filter(told_epoch__isnull=by_table).exists()
+    told_epoch = terms.epoch if by_table else None  # it holds nothing yet
+    CountingProcess.objects.create(id=process, started_at=timezone.now(), told_epoch=told_epoch)
+    if terms.equal_shares or is_mixed:
         _declare(terms)
 
 
 @transaction.atomic
 def declare_equal_shares() -> None:
-    """Let every process keep to its n-th part of each limit, since the shared counter cannot be asked."""
+    """Let every process keep to its n-th part of each limit, since no counter knows what everybody holds."""
     _declare(_hold_terms())
 
 

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from apikeys.gate.sharing import members
+from apikeys.gate.sharing import members, table
 from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, CounterEmptyError, CounterGoneError, Wanted
 from apikeys.gate.sharing.members import Terms
 
@@ -51,6 +51,7 @@ class RedisCounter:
 
     def free(self, process: UUID) -> None:
         self._ask("free", process, [])
+        table.free(process)  # it may have used that
 
     def is_ready(self, process: UUID) -> bool:
         _, _, ready = self._ask("ready", process, [])

@@ -1,37 +1,41 @@
 """The shared counter of burst limits as a table of the store."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
-from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, EndedError, Wanted
+from apikeys.gate.sharing.bursts import BurstAsk, BurstGranted, CounterEmptyError, EndedError, Wanted
+from apikeys.gate.sharing.members import Terms
 from apikeys.models import BurstShare, BurstTotal, CountingProcess
 
 
 class TableCounter:
-    """Knows all that it ever handed out: what the store forgets, by a restored backup, stops every gate (G1)."""
+    """Knows all that it ever handed out: what the store forgets, by a restored backup, stops every gate (G1).
 
-    is_complete = True
+    Not what processes hold that kept to equal shares while Redis was gone, and were started without it then: it hands
+    out nothing until everybody has said that (`check_in`), and those who cannot any more must have spent it.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self._epoch = terms.epoch
+        self.is_complete = not terms.equal_shares
 
     @transaction.atomic
     def exchange(self, process: UUID, asks: Sequence[BurstAsk]) -> list[BurstGranted]:
         _hold_life(process)
-        keys = sorted({ask.key for ask in asks})
-        BurstTotal.objects.bulk_create([BurstTotal(key=key) for key in keys], ignore_conflicts=True)
-        totals = {row.key: row for row in BurstTotal.objects.select_for_update().filter(key__in=keys).order_by("key")}
-        rows = BurstShare.objects.filter(process_id=process, key__in=keys)
-        before = {row.key: Share(row.allotted, row.answered) for row in rows}
+        self._see_who_has_told(process)
+        totals = _hold_totals({ask.key for ask in asks})
+        before = _shares(process, key__in=list(totals))
         totals_before = {key: (row.allotted, row.wanted, row.wants) for key, row in totals.items()}
         held, granted = before.copy(), []
         for ask in asks:
-            held[ask.key], number = _trade(totals[ask.key], held.get(ask.key, NOTHING), ask)
+            held[ask.key], number = _trade(totals[ask.key], held.get(ask.key, NOTHING), ask, gives=self.is_complete)
             granted.append(BurstGranted(held[ask.key].allotted, number=number))
-        changed = [row for key, row in totals.items() if (row.allotted, row.wanted, row.wants) != totals_before[key]]
-        BurstTotal.objects.bulk_create(  # with a bulk_update a question costs eight times as much
-            changed, update_conflicts=True, unique_fields=["key"], update_fields=["allotted", "wanted", "wants"]
+        _keep_totals(
+            [row for key, row in totals.items() if (row.allotted, row.wanted, row.wants) != totals_before[key]]
         )
         _keep(process, before, held)
         others = _others(process, [ask.key for ask, one in zip(asks, granted, strict=True) if one.number])
@@ -41,26 +45,51 @@ class TableCounter:
         ]
 
     def wanted(self, process: UUID) -> list[Wanted]:
+        self._see_who_has_told(process)
         with connection.cursor() as cursor:
             cursor.execute(_WANTED, [process if connection.vendor == "postgresql" else process.hex])
             return [Wanted(*row) for row in cursor.fetchall()]
 
-    def check_in(self, process: UUID, held: Mapping[str, int]) -> None:
-        """There is nothing that this counter could have forgotten."""
-
     @transaction.atomic
+    def check_in(self, process: UUID, held: Mapping[str, int]) -> None:
+        _hold_life(process)
+        before = _shares(process)
+        totals = _hold_totals(before.keys() | held.keys())
+        after = {key: before.get(key, NOTHING)._replace(allotted=held.get(key, 0)) for key in totals}
+        for key, total in totals.items():
+            total.allotted += after[key].allotted - before.get(key, NOTHING).allotted
+        _keep_totals(totals.values())
+        _keep(process, before, after)
+        CountingProcess.objects.filter(id=process).update(told_epoch=self._epoch)
+
     def free(self, process: UUID) -> None:
-        CountingProcess.objects.select_for_update().filter(id=process).first()
-        held = dict(BurstShare.objects.filter(process_id=process).values_list("key", "allotted"))
-        for total in BurstTotal.objects.select_for_update().filter(key__in=held).order_by("key"):
-            BurstTotal.objects.filter(key=total.key).update(allotted=F("allotted") - held[total.key])
-        BurstShare.objects.filter(process_id=process).delete()
+        free(process)
 
     def is_ready(self, process: UUID) -> bool:  # noqa: ARG002 -- the counter is the store, which everybody reaches
-        return True
+        uses_redis, has_ended_untold = Q(told_epoch=None), Q(has_ended=True) & ~Q(told_epoch=self._epoch)
+        return not CountingProcess.objects.filter(uses_redis | has_ended_untold).exists()
 
     def close(self) -> None:
         connection.close()
+
+    def _see_who_has_told(self, process: UUID) -> None:
+        """Whoever begins to count later holds nothing, or has the shares cut anew: once is enough."""
+        if self.is_complete:
+            return
+        untold = set(CountingProcess.objects.exclude(told_epoch=self._epoch).values_list("id", flat=True))
+        if process in untold:
+            raise CounterEmptyError
+        self.is_complete = not untold
+
+
+@transaction.atomic
+def free(process: UUID) -> None:
+    """Let others have what a dead process held."""
+    CountingProcess.objects.select_for_update().filter(id=process).first()
+    held = dict(BurstShare.objects.filter(process_id=process).values_list("key", "allotted"))
+    for total in BurstTotal.objects.select_for_update().filter(key__in=held).order_by("key"):
+        BurstTotal.objects.filter(key=total.key).update(allotted=F("allotted") - held[total.key])
+    BurstShare.objects.filter(process_id=process).delete()
 
 
 class Share(NamedTuple):
@@ -83,10 +112,27 @@ def _hold_life(process: UUID) -> None:
         raise EndedError
 
 
-def _trade(total: BurstTotal, held: Share, ask: BurstAsk) -> tuple[Share, int]:
+def _hold_totals(keys: Collection[str]) -> dict[str, BurstTotal]:
+    """In the order of their keys, so that nobody waits for each other."""
+    BurstTotal.objects.bulk_create([BurstTotal(key=key) for key in sorted(keys)], ignore_conflicts=True)
+    return {row.key: row for row in BurstTotal.objects.select_for_update().filter(key__in=keys).order_by("key")}
+
+
+def _keep_totals(changed: Collection[BurstTotal]) -> None:
+    BurstTotal.objects.bulk_create(  # with a bulk_update a question costs eight times as much
+        changed, update_conflicts=True, unique_fields=["key"], update_fields=["allotted", "wanted", "wants"]
+    )
+
+
+def _shares(process: UUID, **which: Any) -> dict[str, Share]:
+    rows = BurstShare.objects.filter(process_id=process, **which)
+    return {row.key: Share(row.allotted, row.answered) for row in rows}
+
+
+def _trade(total: BurstTotal, held: Share, ask: BurstAsk, *, gives: bool) -> tuple[Share, int]:
     """Change the limit's total by what the process gives back and gets; what it holds then, and what it wants."""
     kept = min(held.allotted, ask.keep)
-    free = ask.limit - (total.allotted - held.allotted + kept)
+    free = ask.limit - (total.allotted - held.allotted + kept) if gives else 0
     gets = max(min(ask.want, free), 0) if ask.is_urgent or not total.wanted else 0
     total.allotted += kept + gets - held.allotted
     number, answered = 0, max(held.answered, ask.answers)
