@@ -317,7 +317,7 @@ def test_memory_is_bounded(gate: ThreadGate, monkeypatch: pytest.MonkeyPatch) ->
     unknown = [ask(gate.port, bearer(secrets.generate(Kind.API_KEY))).status for _ in range(5)]
 
     assert (set(accepted), set(unknown)) == ({204}, {401})
-    assert len(gate.gate.known) <= 100
+    assert len(gate.gate.known.account_of) <= 100
     assert len(gate.gate.known.unknown) <= 3
 
 

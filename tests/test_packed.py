@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apikeys.gate import kept, known, windows
+from apikeys.gate.clock import boot_seconds
 from apikeys.gate.kept import Kept
 from apikeys.gate.known import Known
 from apikeys.gate.limits import NEVER, TICKS_PER_SECOND, Mode, Window
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.reasons import Reason
+from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.windows import Windows
 from apikeys.secrets import Kind
 from tests.factories import ApiKeyFactory
@@ -38,9 +41,10 @@ class Side:
         self.sharing = NoOthers()
         self.windows = Windows(self.sharing)
         self.known = Known(self.windows, ProtectedApi(), look=lambda: None)
+        self.now = 1_000.0
 
     def keep(self, *credentials: Credential) -> None:
-        with mock.patch.multiple(known, time=lambda: NOON, boot_seconds=lambda: 1_000.0):
+        with mock.patch.multiple(known, time=lambda: NOON, boot_seconds=lambda: self.now):
             for one in credentials:
                 self.known.keep(one)
 
@@ -50,10 +54,12 @@ class Side:
         return window
 
     def pack(self) -> None:
-        self.windows.pack_some(len(self.windows.all()))
+        with mock.patch.object(windows, "boot_seconds", return_value=self.now):
+            self.windows.pack_some(len(self.windows.unpacked()))
 
     def call(self, one: Credential, boot: float, wall: float = NOON) -> tuple[object, ...]:
         """What is decided, logged and said."""
+        self.now = boot
         kept = self.known.kept.get(one.digest) or self.known.packed_call(one.digest)
         assert kept is not None
         window = kept.window
@@ -86,7 +92,7 @@ CHANGES: list[Callable[[Side, int, int], object]] = [
     lambda side, number, _: side.window(number).keep(BURST),
     lambda side, number, _: side.window(number).keep(BURST // 2),
     lambda side, number, tick: side.window(number).give(tick),
-    lambda side, number, _: side.window(number).know_beyond(50, 1),
+    lambda side, number, tick: side.window(number).know_beyond(50, tick),
     lambda side, number, _: side.keep(replace(ACCOUNTS[number - 1][0], burst_limit=BURST + 1)),
     lambda side, *_: _follow(side, Mode(*side.windows.mode)),
     lambda side, *_: _follow(side, Mode(side.windows.mode.life + 1)),
@@ -98,7 +104,7 @@ CHANGES: list[Callable[[Side, int, int], object]] = [
 def _follow(side: Side, mode: Mode) -> None:
     """Windows that are not packed do so before anything else happens to what they hold."""
     side.windows.mode = mode
-    for window in side.windows.all():
+    for window in side.windows.unpacked():
         window.adapt()
 
 
@@ -188,7 +194,7 @@ def test_a_packed_account_is_unpacked_while_it_calls_often() -> None:
     for call in range(40):
         side.call(account(1)[0], 1_000.0 + call / 10)
 
-    assert not side.windows.packed
+    assert not any(side.windows.packed.values())
     assert side.call(account(1)[0], 1_004.0)[0] is Reason.ACCEPTED
     assert side.window().left == 100 - 41
 
@@ -223,7 +229,99 @@ def test_everything_is_dropped_whether_it_is_packed_or_not() -> None:
     again = [side.windows.get(number) for number in (1, 2, 3)]
 
     assert all(again)
-    assert len(side.known) == 0
+    assert len(side.known.account_of) == 0
+
+
+def test_calls_that_have_left_the_window_are_not_packed() -> None:
+    side = Side()
+    side.keep(*account(1, burst=200))
+    side.window().keep(200)
+    side.window().lend(400)
+    for call in range(90):
+        side.call(account(1)[0], 1_000.0 + call / 10)
+    side.pack()
+    while_they_count = len(side.windows.packed[1])
+    side.window()
+    side.now += 11
+
+    side.pack()
+
+    assert while_they_count > 700
+    assert len(side.windows.packed[1]) < 160
+    assert side.window().left == 200
+
+
+def test_what_was_heard_of_the_others_calls_is_not_said_for_ever() -> None:
+    """As long as a window is: then they may have made others."""
+    one = account(1)[0]
+    said = []
+    for is_packed in (False, True):
+        side = Side()
+        side.keep(one)
+        side.window().keep(BURST // 2)
+        side.window().lend(40)
+        side.window().know_beyond(50, 10_000)
+        side.window().keep(BURST)
+        if is_packed:
+            side.pack()
+        said.append([side.call(one, at)[5] for at in (1_001.0, 1_020.0)])
+
+    assert said == [[485, 38], [485, 38]]
+
+
+def _be_answered(sharing: Sharing) -> None:
+    """By a counter that has everything that is asked for."""
+    questions = [sharing.questions.get_nowait() for _ in range(sharing.questions.qsize())]
+    for one in questions:
+        one.allotted, one.calls, one.lent = one.burst.keep + one.burst.want, one.day.want, one.day.want
+    sharing.answered(questions)
+
+
+@pytest.mark.parametrize("keys", [1, 2, 3])
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_no_more_credentials_are_kept_than_the_bound_however_many_an_account_has(
+    keys: int, monkeypatch: pytest.MonkeyPatch, *, is_packed: bool
+) -> None:
+    for name, number in {"KEPT_LIMIT": 60, "LOOKED_AT": 20, "LET_GO": 5}.items():
+        monkeypatch.setattr(known, name, number)
+    side = Side()
+
+    for number in range(200):
+        side.keep(*account(number, keys=keys))
+        if is_packed:
+            side.pack()
+
+    kept_now = {account_id for account_id in range(200) if side.known.find(account(account_id)[0].digest)}
+    assert 40 <= len(side.known.account_of) <= 60 + keys
+    assert max(kept_now) == 199
+
+
+def test_no_more_accounts_are_known_than_the_bound_once_they_are_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what shares limits in operation: it must not ask for more on the occasion of giving back."""
+    monkeypatch.setattr(windows, "ACCOUNTS_KEPT", 30)
+    monkeypatch.setattr(windows, "UNPACKED", 10)
+    now = boot_seconds()
+    side = Side()
+    sharing = Sharing(side.windows, lambda what: what())
+
+    for number in range(200):
+        side.now = now + number
+        side.keep(account(number)[0])
+        _be_answered(sharing)
+
+    assert len(side.windows.packed) <= 30 + windows.TRIED
+    assert side.windows.get(199) is not None
+    assert len(side.known.account_of) <= len(side.windows.packed)
+
+
+def test_tables_do_not_grow_by_what_has_gone() -> None:
+    table, gone = dict.fromkeys(range(5_000), 0), 0
+    for number in range(50_000):
+        table[5_000 + number] = 0
+        del table[number]
+        table, gone = windows.without_holes(table, gone + 1)
+
+    assert sys.getsizeof(table) == sys.getsizeof(dict.fromkeys(range(5_000), 0))
 
 
 def test_who_waited_while_an_account_was_packed_is_counted_with_it() -> None:
@@ -261,7 +359,7 @@ def test_idle_accounts_make_room_once_the_counter_has_heard_that_they_hold_nothi
     assert said == (0, 0, 5)
     assert (given_back, False) in side.sharing.asked
     assert side.windows.get(1) is None
-    assert len(side.known) == 0
+    assert len(side.known.account_of) == 0
     assert side.windows.current(idle).allotted == 0  # a call that waited for it after all
 
 
@@ -272,7 +370,7 @@ def test_rights_that_are_too_many_to_number_are_kept_unpacked(monkeypatch: pytes
 
     side.pack()
 
-    assert set(side.windows.packed) == {1, 4}
+    assert {number for number, packed in side.windows.packed.items() if packed} == {1, 4}
     assert all(isinstance(side.known.find(one.digest), Kept) for one in account(2, keys=2))
 
 
@@ -284,7 +382,7 @@ def test_numbers_that_are_too_large_to_pack_are_kept_unpacked() -> None:
 
     side.pack()
 
-    assert not side.windows.packed
+    assert not any(side.windows.packed.values())
     assert isinstance(side.known.kept[account(1)[0].digest], Kept)
 
 
@@ -295,7 +393,7 @@ def test_a_gate_answers_the_same_while_accounts_are_packed(monkeypatch: pytest.M
 
     with ThreadGate() as gate:
         answers = [ask(gate.port, bearer(key.secret())) for _ in range(3) for key in keys]
-        packed, of_keys = len(gate.gate.windows.packed), len(gate.gate.known)
+        packed, of_keys = sum(map(bool, gate.gate.windows.packed.values())), len(gate.gate.known.account_of)
 
     assert [answer.status for answer in answers] == [204] * 12
     assert [answer.headers["x-account-slug"] for answer in answers] == [key.account.slug for key in keys] * 3

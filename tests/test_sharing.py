@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import NEVER, Mode, Window
+from apikeys.gate.limits import NEVER, TICKS_PER_SECOND, Mode, Window
 from apikeys.gate.reasons import Reason
 from apikeys.gate.sharing import days, members, undertaker
 from apikeys.gate.sharing.asker import Asker
 from apikeys.gate.sharing.bursts import SPENT_SECONDS
 from apikeys.gate.sharing.days import DayAsk
+from apikeys.gate.sharing.members import Terms
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.sharing.undertaker import Undertaker
 from apikeys.gate.windows import Windows
@@ -199,6 +200,17 @@ def test_what_is_told_to_a_counter_that_forgot_covers_what_was_used_beyond_an_eq
 
     assert held == {"account:1": 8}
     assert (window.allotted, window.left) == (2, -6)  # it stays an equal share for now
+
+
+def test_an_equal_share_counts_at_once_in_the_tick_in_which_it_is_heard_of() -> None:
+    """A process that was stopped for long gives, hears of it and takes calls again within one tick."""
+    one, window, now = holding(10)
+    window.move_to(int(now * TICKS_PER_SECOND))
+
+    one.follow(Terms(uuid4(), epoch=1, equal_shares=5))
+    taken = [window.take(now, NOON) for _ in range(3)]
+
+    assert taken == [Reason.ACCEPTED, Reason.ACCEPTED, Reason.BURST_LIMIT]
 
 
 def test_a_question_that_was_on_its_way_when_the_counter_forgot_speaks_of_what_is_held_then() -> None:

@@ -338,9 +338,11 @@ class Gate:
         self._next_tick = self.loop.call_later(TICK_SECONDS, self._tick)
 
     def _hand_over(self, what: Callable[[], None]) -> None:
-        """From a thread: have something done on the loop."""
-        if not self.loop.is_closed():
+        """From a thread: have something done on the loop; once that has ended, nobody else is at work with it."""
+        try:
             self.loop.call_soon_threadsafe(what)
+        except RuntimeError:
+            what()
 
 
 def _with_query_deprecation(kept: Kept) -> bytes:

@@ -82,7 +82,7 @@ def pack(kept: Mapping[bytes, Kept]) -> bytes | None:
     """An account's credentials by digest, in few bytes; None if they cannot be."""
     parts = []
     for digest, one in kept.items():
-        if one.rights.number is None or len(kept) > PACKED_LIMIT:
+        if one.rights.number is None:
             return None
         parts.append(CREDENTIAL.pack(one.rights.number, bytes.fromhex(one.who[2]), digest))
     return b"".join((ACCOUNT.pack(one.number, len(kept)), *parts, one.slug)) if kept else b""

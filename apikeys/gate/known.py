@@ -23,7 +23,7 @@ from apikeys.gate.limits import Window
 from apikeys.gate.packed import PackedCall, has_one
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.store import NOTHING_SEEN, Credential, Read, StoreError, read_credentials
-from apikeys.gate.windows import Windows
+from apikeys.gate.windows import Windows, without_holes
 from auditlog.connections import take_private_connection
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 KEPT_LIMIT = 1_000_000  # credentials; about 440 MiB with all else that a process needs
-LOOKED_AT, LET_GO = (
-    1_000,
-    200,
-)  # of the longest packed accounts, where there is no room: the least lately used of these go
+LOOKED_AT, LET_GO = 1_000, 200  # accounts: where there is no room, of so many the least lately used go
+ROUNDS = 20  # of that, for one that is to be kept
 UNKNOWN_LIMIT = 10_000  # well-formed secrets that the store does not know
 WAITING_LIMIT = 10_000  # secrets asked for at once
 STOP_SECONDS = 0.5  # a thread that hangs at the store longer ends with the process
@@ -58,7 +56,8 @@ class Known:
         self._look = look
         self.rights = AllRights()
         self.kept: dict[bytes, Kept] = {}
-        self.packed: dict[bytes, int] = {}  # the account, where the credential is packed with its window
+        self.account_of: dict[bytes, int] = {}  # of all credentials that are kept, packed or not
+        self._gone = 0  # credentials that left holes in it
         self.unknown: set[bytes] = set()  # by the newest pepper's digest
         self.fresh_until = 0.0  # boot seconds: nothing counts from then on
         self.polled_at = 0.0  # t0 of the newest poll
@@ -123,7 +122,7 @@ class Known:
 
     def _drop_all(self) -> None:
         self.kept.clear()
-        self.packed.clear()
+        self.account_of.clear()
         self.unknown.clear()
         self._of_account.clear()
 
@@ -153,24 +152,24 @@ class Known:
 
     def find(self, digest: bytes) -> Kept | None:
         found = self.kept.get(digest)
-        if found is None and digest in self.packed:
-            self.windows.get(self.packed[digest])
+        if found is None and digest in self.account_of:
+            self.windows.get(self.account_of[digest])
             found = self.kept.get(digest)
         return found
 
     def packed_call(self, digest: bytes) -> PackedCall | Kept | None:
         """A call of a packed credential, to be counted."""
-        account_id = self.packed.get(digest)
+        account_id = self.account_of.get(digest)
         if account_id is None:
             return None
         packed = self.windows.packed[account_id]
         return PackedCall(self, digest, account_id, packed) if has_one(packed) else self.find(digest)
 
     def keep(self, credential: Credential) -> None:
-        if len(self) >= KEPT_LIMIT:
-            for account_id in self.windows.least_used(LOOKED_AT, LET_GO):
-                self.forget(account_id)
+        if len(self.account_of) >= KEPT_LIMIT:
+            self._make_room()
         window = self.windows.of(credential, boot=boot_seconds(), wall=time())
+        self.account_of[credential.digest] = credential.account_id
         self._keep(
             credential.digest,
             Kept(
@@ -188,33 +187,49 @@ class Known:
         self._of_account[account_id] = (*(other for other in others if other != digest), digest)
         self.kept[digest] = one
 
-    def __len__(self) -> int:
-        return len(self.kept) + len(self.packed)
+    def _make_room(self) -> None:
+        """Let go of what was least lately used of some accounts; the next time it is others' turn."""
+        for _ in range(ROUNDS):
+            accounts = [one for one in self.windows.looked_at(LOOKED_AT) if self._keeps_of(one)]
+            accounts.sort(key=self.windows.newest_tick)
+            if sum(map(self.forget, accounts[:LET_GO])):
+                return
+
+    def _keeps_of(self, account_id: int) -> bool:
+        return account_id in self._of_account or bool(self.windows.packed_credentials(account_id))
 
     # --- With the account's window ----------------------------------------------------------------------------------
     def pack(self, account_id: int) -> bytes | None:
         its_digests = self._of_account.get(account_id, ())
-        packed = kept.pack({digest: self.kept[digest] for digest in its_digests})
-        if packed is not None:
-            self._forget_kept(account_id)
-            self.packed.update(dict.fromkeys(its_digests, account_id))
-        return packed
+        if len(its_digests) > kept.PACKED_LIMIT:
+            return None
+        return kept.pack({digest: self.kept[digest] for digest in its_digests})
+
+    def let_go(self, account_id: int) -> None:
+        for digest in self._of_account.pop(account_id, ()):
+            self.kept.pop(digest, None)
 
     def unpack(self, window: Window, packed: bytes) -> None:
         """What has been dropped meanwhile stays so."""
         for digest, one in kept.unpack(packed, self.rights, window):
-            if self.packed.pop(digest, None) == window.account_id:
+            if self.account_of.get(digest) == window.account_id:
                 self._keep(digest, one)
 
-    def forget(self, account_id: int) -> None:
-        """Drop the account's credentials. What its window counts stays."""
-        self._forget_kept(account_id)
-        for digest in kept.digests(self.windows.packed_credentials(account_id)):
-            self.packed.pop(digest, None)
-
-    def _forget_kept(self, account_id: int) -> None:
-        for digest in self._of_account.pop(account_id, ()):
-            del self.kept[digest]
+    def forget(self, account_id: int) -> int:
+        """Drop the account's credentials; how many those were. What its window counts stays."""
+        its_digests = (
+            *self._of_account.get(account_id, ()),
+            *kept.digests(self.windows.packed_credentials(account_id)),
+        )
+        self.let_go(account_id)
+        self.windows.forget_credentials(account_id)
+        before = len(self.account_of)
+        for digest in its_digests:
+            if self.account_of.get(digest) == account_id:
+                del self.account_of[digest]
+        dropped = before - len(self.account_of)
+        self.account_of, self._gone = without_holes(self.account_of, self._gone + dropped)
+        return dropped
 
     def _ask_again(self, asked: list[Digests]) -> None:
         for digests in asked:

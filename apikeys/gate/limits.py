@@ -232,9 +232,13 @@ class Window:
         self.lent_today += calls
         self.low_today, self.barred_today = self.left_today // 2, 0
 
+    def rest(self) -> None:
+        """Let the calls go, all of which have left the window; asks for nothing, as `move_to` may."""
+        self.slots, self.here, self.left = [], 0, self.allotted
+
     def give_up(self) -> None:
         """Keep nothing of a burst limit of which nothing is in use."""
-        self.slots = []
+        self.rest()
         self.allotted = self.left = self.told = 0
 
     def forget(self) -> None:
@@ -287,9 +291,10 @@ class Window:
         """Whether it is refused for want of an answer, not for a limit."""
         return self.is_unheard or (self.mode.equal_shares > 0 and self.allotted <= 0)
 
-    def is_idle(self, boot: float) -> bool:
-        self.move_to(int(boot * TICKS_PER_SECOND))
-        return not self.slots and not self.is_asked_for
+    @property
+    def newest_tick(self) -> int:
+        """Of the calls that are still of interest; -1 if there are none."""
+        return self.tick if self.here else self.slots[-1][0] if self.slots else -1
 
     # --- The day ------------------------------------------------------------------------------------------------------
     def _begin_day(self, boot: float, wall: float) -> None:

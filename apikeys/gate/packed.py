@@ -42,12 +42,13 @@ _GROUPS = Struct("8s4s4s4s12s")  # of a UUID
 _FIRST_DAY = date(2020, 1, 1).toordinal()
 
 
-def pack(window: Window, credentials: bytes, *, plan: int, mode: int) -> bytes | None:
+def pack(window: Window, credentials: bytes, *, plan: int, mode: int, since: int) -> bytes | None:
     """None if a number is too large.
 
     :param plan: by number, as the window's mode is.
+    :param since: the tick whose calls, and all later ones, have not left the window.
     """
-    calls = [*window.slots, (window.tick, window.here)] if window.here else window.slots
+    calls = [one for one in (*window.slots, (window.tick, window.here)) if one[1] and one[0] >= since]
     earlier, (tick, here) = calls[:-1], calls[-1] if calls else (0, 0)
     try:
         changing = CHANGING.pack(len(earlier), tick, here, window.left_today)
@@ -97,7 +98,12 @@ def newest_tick(packed: bytes) -> int:
 
 
 def credentials(packed: bytes) -> bytes:
+    """Empty if there are none."""
     return packed[_CREDENTIALS_AT : _calls_at(packed)]
+
+
+def without_credentials(packed: bytes) -> bytes:
+    return packed[:_CREDENTIALS_AT] + packed[_calls_at(packed) :]
 
 
 class PackedCall:
@@ -124,7 +130,7 @@ class PackedCall:
         packed, windows = self.packed, self.known.windows
         (
             earlier, tick, here, left_today, plan, day, mode, _, _, day_ends, attend, allotted, _, _, low_today,
-            self.beyond, _, number, _, _, identity, _,
+            self.beyond, beyond_until, number, _, _, identity, _,
         ) = _WITH_ONE.unpack_from(packed)  # fmt: skip
         burst, _, _, self.headers = windows.plans[plan]
         now, calls_at = int(boot * TICKS_PER_SECOND), len(packed)
@@ -145,7 +151,7 @@ class PackedCall:
             or left_today <= 0
             or left_today < low_today
             or wall >= day_ends
-            or (now >= attend and allotted < burst)
+            or (now >= attend and (allotted < burst or now >= beyond_until))
             or earlier >= _TICKS_LIMIT
             or not windows.counts_by(mode)
         ):
@@ -171,7 +177,7 @@ class PackedCall:
 
 
 def has_one(packed: bytes) -> bool:
-    """Whether it holds exactly one credential."""
+    """Whether it holds exactly one credential; of those that hold any."""
     return packed[_COUNT_AT : _COUNT_AT + 1] == b"\1"
 
 

@@ -60,7 +60,7 @@ def counted(gate: Gate) -> dict[str, int]:
         **{f"{DECISIONS}{kind} {reason}": number for (kind, reason), number in gate.decisions.items()},
         **{TURNS + bound: number for bound, number in zip(TURN_BOUNDS, gate.turns.within, strict=True)},
         TURN_MICROSECONDS: int(gate.turns.seconds * 1e6),
-        KEPT: len(gate.known),
+        KEPT: len(gate.known.account_of),
         QUEUED: gate.writer.queued,
         POLLED_AT: int((gate.known.polled_at or gate.began) * 1e6),
         SHARED: int(gate.asker.is_shared),

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from apikeys.gate import packed
-from apikeys.gate.limits import WINDOW_TICKS, Mode, Sharing, Window
+from apikeys.gate.clock import boot_seconds
+from apikeys.gate.limits import TICKS_PER_SECOND, WINDOW_TICKS, Mode, Sharing, Window
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from apikeys.gate.store import Credential
 
 ACCOUNTS_KEPT = 1_000_000  # more than that and idle ones make room
-LOOKED_AT = 20  # packed accounts, for each new one that finds no room
+TRIED = 20  # accounts, for each new one that finds no room
 UNPACKED = 20_000  # accounts; so many take some 25 MiB, as much as 70,000 packed ones do
 PACKED_TOGETHER = 64  # accounts, within 0.2 ms
 
 T = TypeVar("T", bound=Hashable)
+V = TypeVar("V")
 Plan = tuple[int, int, "ZoneInfo", bytes]  # the limits, the account's time zone, what answers say of the limits
 
 
@@ -31,11 +33,14 @@ class Credentials(Protocol):
     """What is kept of accounts' credentials."""
 
     def pack(self, account_id: int) -> bytes | None:
-        """Keep the account's credentials no longer but as these bytes; None if they cannot be packed."""
+        """The account's credentials as bytes; None if they cannot be packed."""
+
+    def let_go(self, account_id: int) -> None:
+        """They are packed now."""
 
     def unpack(self, window: Window, packed: bytes) -> None: ...
 
-    def forget(self, account_id: int) -> None: ...
+    def forget(self, account_id: int) -> int: ...
 
 
 class Numbered(list[T], Generic[T]):
@@ -63,9 +68,11 @@ class Windows:
         self.credentials: Credentials | None = None
         self.mode = Mode()
         self.wall_ahead: float | None = None  # the shared clock's Unix time less `boot_seconds`, once that is known
-        self._of: dict[int, Window] = {}
-        self.packed: dict[int, bytes] = {}
         self.plans: Numbered[Plan] = Numbered()
+        self.packed: dict[int, bytes] = {}  # of all accounts; empty while the account is unpacked
+        self._unpacked: dict[int, Window] = {}  # the longest unpacked first
+        self._next: list[int] = []  # whom it is looked at next to make room
+        self._gone = 0  # accounts that left holes in `packed`
         self._numbered_mode, self._mode_number = self.mode, 0
         self._frozen = 0  # the number of the mode with which what was not in use was given up
 
@@ -75,17 +82,15 @@ class Windows:
         if window is not None:
             window.follow(credential, boot=boot, wall=wall)
             return window
-        if len(self) >= ACCOUNTS_KEPT:
+        if len(self.packed) >= ACCOUNTS_KEPT:
             self._let_go(boot)
-        self._make_room()
-        window = self._of[credential.account_id] = Window(credential, self, boot=boot, wall=wall)
-        return window
+        return self._add(Window(credential, self, boot=boot, wall=wall))
 
     def get(self, account_id: int) -> Window | None:
-        window = self._of.get(account_id)
-        if window is None and account_id in self.packed:
-            self._make_room()
+        window = self._unpacked.get(account_id)
+        if window is None and self.packed.get(account_id):
             window = self._unpack(account_id)
+            self._pack_old()
         return window
 
     def current(self, window: Window) -> Window:
@@ -93,76 +98,96 @@ class Windows:
         current = self.get(window.account_id)
         if current is None:
             window.begin_anew()
-            current = self._of[window.account_id] = window
+            current = self._add(window)
         return current
 
-    def __len__(self) -> int:
-        return len(self._of) + len(self.packed)
+    def _add(self, window: Window) -> Window:
+        self.packed[window.account_id] = b""
+        self._unpacked[window.account_id] = window
+        self._pack_old()
+        return window
 
     # --- Of many ------------------------------------------------------------------------------------------------------
-    def all(self) -> list[Window]:
-        """Those that are not packed."""
-        return list(self._of.values())
+    def unpacked(self) -> list[Window]:
+        return list(self._unpacked.values())
 
-    def pack_some(self, most: int) -> None:
-        """So many of those that were made or unpacked longest ago."""
-        for account_id in list(islice(self._of, most)):
-            window = self._of.pop(account_id)
-            record = self._pack(window)
-            if record is None:
-                self._of[account_id] = window  # the newest now
-            else:
-                self.packed[account_id] = record
-
-    def unpack_some(self, most: int) -> list[Window]:
-        """So many of those that are packed."""
-        return [self._unpack(account_id) for account_id in list(islice(self.packed, most))]
+    def some_packed(self, most: int) -> list[Window]:
+        """Unpack so many of those that are packed."""
+        some = list(islice((account_id for account_id, record in self.packed.items() if record), most))
+        return [self._unpack(account_id) for account_id in some]
 
     def freeze(self, mode: Mode, tick: int) -> list[Window]:
         """Have those give up what they hold that nobody has used lately; the others."""
         since = tick - WINDOW_TICKS
-        in_use = [account_id for account_id, record in self.packed.items() if packed.newest_tick(record) >= since]
-        for account_id in in_use:  # without making room for them: all of them are to follow the new mode
+        in_use = [one for one, record in self.packed.items() if record and packed.newest_tick(record) >= since]
+        for account_id in in_use:  # without packing others for them: all of them are to follow the new mode
             self._unpack(account_id)
         self.mode = mode
         self._frozen = self._number_mode()
-        return self.all()
+        return self.unpacked()
 
-    def least_used(self, looked_at: int, wanted: int) -> list[int]:
-        """Of the longest packed accounts those that have not called for longest; the others are the newest then."""
-        if len(self.packed) < looked_at:
-            self.pack_some(looked_at)
-        looked = sorted(
-            islice(self.packed, looked_at), key=lambda account_id: packed.newest_tick(self.packed[account_id])
-        )
-        for account_id in looked[wanted:]:
-            self.packed[account_id] = self.packed.pop(account_id)
-        return looked[:wanted]
+    def looked_at(self, most: int) -> list[int]:
+        """The next so many accounts, all of them in turn."""
+        if not self._next:
+            self._next = list(self.packed)[::-1]
+        found = self._next[-most:]
+        del self._next[-most:]
+        return [account_id for account_id in reversed(found) if account_id in self.packed]
+
+    def newest_tick(self, account_id: int) -> int:
+        """When the account called last, as far as that is of interest."""
+        record = self.packed[account_id]
+        return packed.newest_tick(record) if record else self._unpacked[account_id].newest_tick
 
     def packed_credentials(self, account_id: int) -> bytes:
         """What was packed with the account's window; empty if nothing was."""
         record = self.packed.get(account_id)
         return packed.credentials(record) if record else b""
 
-    def _make_room(self) -> None:
-        if len(self._of) >= UNPACKED:
-            self.pack_some(PACKED_TOGETHER)
+    def forget_credentials(self, account_id: int) -> None:
+        """Those that were packed with the account's window."""
+        record = self.packed.get(account_id)
+        if record:
+            self.packed[account_id] = packed.without_credentials(record)
+
+    def pack_some(self, most: int) -> None:
+        """So many of those that were made or unpacked longest ago."""
+        since = int(boot_seconds() * TICKS_PER_SECOND) - WINDOW_TICKS
+        for account_id in list(islice(self._unpacked, most)):
+            window = self._unpacked[account_id]
+            record = self._pack(window, since)
+            del self._unpacked[account_id]
+            if record is None:
+                self._unpacked[account_id] = window  # the newest now
+            else:
+                self.packed[account_id] = record
+
+    def _pack_old(self) -> None:
+        """Where there are too many, but never the newest: whoever has just got it is at work with it."""
+        if len(self._unpacked) > UNPACKED:
+            self.pack_some(min(PACKED_TOGETHER, len(self._unpacked) - 1))
 
     def _let_go(self, boot: float) -> None:
-        """Of the longest packed let idle ones go, and have them give back what they hold before they do."""
-        if len(self.packed) < LOOKED_AT:
-            self.pack_some(LOOKED_AT)
-        for window in self.unpack_some(LOOKED_AT):
-            if not window.is_idle(boot):
+        """Let idle accounts go, and have them give back what they hold before they do."""
+        since = int(boot * TICKS_PER_SECOND) - WINDOW_TICKS
+        for account_id in self.looked_at(TRIED):
+            window = self._unpacked.get(account_id)
+            if self.newest_tick(account_id) >= since or (window is not None and window.is_asked_for):
                 continue
-            if self.sharing is None or not (window.told or window.left_today):
-                del self._of[window.account_id]
-                if self.credentials is not None:
-                    self.credentials.forget(window.account_id)
-            else:  # it goes the next time: the counter hears first what is held
-                window.give(window.tick)
-                window.give_today()
+            window = window or self._unpack(account_id)
+            window.rest()
+            if self.sharing is not None and (window.told or window.left_today):
+                window.drop()  # it goes the next time: the counter hears first what is held
                 self.sharing.ask(window, wants=False)
+            else:
+                self._forget(account_id)
+
+    def _forget(self, account_id: int) -> None:
+        if self.credentials is not None:
+            self.credentials.forget(account_id)
+        del self._unpacked[account_id], self.packed[account_id]
+        self._gone += 1
+        self.packed, self._gone = without_holes(self.packed, self._gone)
 
     # --- Packing ------------------------------------------------------------------------------------------------------
     def counts_by(self, mode: int) -> bool:
@@ -175,7 +200,7 @@ class Windows:
             self._mode_number += 1
         return self._mode_number
 
-    def _pack(self, window: Window) -> bytes | None:
+    def _pack(self, window: Window, since: int) -> bytes | None:
         """None for a window that has to stay: others may be at work with it, or a number is too large."""
         plan = self.plans.number((window.burst, window.daily, window.zone, window.headers))
         if window.is_asked_for or window.back or plan is None:
@@ -185,14 +210,14 @@ class Windows:
         credentials = self.credentials.pack(window.account_id) if self.credentials is not None else b""
         if credentials is None:
             return None
-        record = packed.pack(window, credentials, plan=plan, mode=self._number_mode())
-        if record is None and self.credentials is not None:
-            self.credentials.unpack(window, credentials)
+        record = packed.pack(window, credentials, plan=plan, mode=self._number_mode(), since=since)
+        if record is not None and self.credentials is not None:
+            self.credentials.let_go(window.account_id)
         return record
 
     def _unpack(self, account_id: int) -> Window:
-        record = self.packed.pop(account_id)
-        window = self._of[account_id] = Window.__new__(Window)
+        record, self.packed[account_id] = self.packed[account_id], b""
+        window = self._unpacked[account_id] = Window.__new__(Window)
         window.windows, window.account_id, window.mode = self, account_id, self.mode
         plan, mode, life = packed.unpack(record, window)
         window.burst, window.daily, window.zone, window.headers = self.plans[plan]
@@ -204,3 +229,11 @@ class Windows:
         if self.credentials is not None:
             self.credentials.unpack(window, packed.credentials(record))
         return window
+
+
+def without_holes(table: dict[T, V], gone: int) -> tuple[dict[T, V], int]:
+    """The table, made anew if many have gone; and how many have gone since it was.
+
+    A table keeps the places of those that went, and would be twice as large when they are used up.
+    """
+    return (table, gone) if gone < max(len(table) // 4, 1_000) else (dict(table.items()), 0)

@@ -42,6 +42,7 @@ INCOMPLETE_SECONDS = 3.0  # and so is one that not everybody has come back to fo
 CLOCK_SECONDS = 0.05  # a shared clock that is so far from what was thought is taken over
 OWNER_SECONDS = 1.0
 STOP_SECONDS = 3.0
+LEAVE_SECONDS = 30.0  # how long an ending process gives back what accounts hold that seldom call
 
 T = TypeVar("T")
 
@@ -171,7 +172,7 @@ class Asker:
             return
         self._pending.clear()
         self._from_owner(sharing.give_all)
-        until, more = boot_seconds() + STOP_SECONDS, True
+        until, more = boot_seconds() + LEAVE_SECONDS, True
         while more:  # after that, what is left counts as spent
             self._drain()
             for start in range(0, len(self._pending), TOGETHER):

@@ -194,11 +194,11 @@ class Sharing:
 
     def give_all(self) -> None:
         """At the end: keep what is used, and that only until it is not counted any more."""
-        self._give_all(self.windows.all())
+        self._give_all(self.windows.unpacked())
 
     def give_packed(self, most: int) -> bool:
         """The same of so many windows that are packed; whether there were any."""
-        windows = self.windows.unpack_some(most)
+        windows = self.windows.some_packed(most)
         self._give_all(windows)
         return bool(windows)
 
@@ -247,6 +247,8 @@ class Sharing:
         elif terms.equal_shares and terms.epoch > self.epoch:
             raise_at = _now_tick() + ceil(SPENT_SECONDS * TICKS_PER_SECOND) + 1
             self.windows.mode = Mode(mode.life, terms.equal_shares, raise_at)
+            for window in self.windows.unpacked():
+                window.adapt()  # at once: others may have waited long for this process already
         self.epoch = terms.epoch
 
     def set_clock(self, wall_ahead: float) -> None:
@@ -261,7 +263,7 @@ class Sharing:
         self.id, self.is_registered = uuid4(), False
         self.windows.mode = Mode(self.windows.mode.life + 1)
         self._asked.clear()
-        for window in self.windows.all():
+        for window in self.windows.unpacked():
             window.adapt()  # at once: in this tick, too, nothing of what was held may be used
         waiting, self._waiters = self._waiters, {}
         for waiters in waiting.values():
