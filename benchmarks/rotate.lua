@@ -1,19 +1,25 @@
--- wrk: the keys of the file KEYS (one a line) in turn, under the scheme SCHEME; requests are built once.
-local requests, turn = {}, 0
+-- wrk: the keys of the file KEYS (one a line) in turn, under the scheme SCHEME.
+local keys, count, turn = {}, 0, 0
+local before, after
 
 function init()
   for key in io.lines(os.getenv("KEYS")) do
-    requests[#requests + 1] = wrk.format("GET", wrk.path, {
-      ["Authorization"] = os.getenv("SCHEME") .. " " .. key,
-      ["User-Agent"] = "python-requests/2.32.3",
-      ["Accept"] = "*/*",
-    })
+    count = count + 1
+    keys[count] = key
   end
+  local mark = "the-key"
+  local request = wrk.format("GET", wrk.path, {
+    ["Authorization"] = os.getenv("SCHEME") .. " " .. mark,
+    ["User-Agent"] = "python-requests/2.32.3",
+    ["Accept"] = "*/*",
+  })
+  local first, last = request:find(mark, 1, true)
+  before, after = request:sub(1, first - 1), request:sub(last + 1)
 end
 
 function request()
-  turn = turn % #requests + 1
-  return requests[turn]
+  turn = turn % count + 1
+  return before .. keys[turn] .. after
 end
 
 function done(summary, latency)

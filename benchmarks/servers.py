@@ -25,6 +25,7 @@ class Served:
     environment: Mapping[str, str] | None = None
     core: int = SERVER_CORE
     stores: bool = False  # its child stores what it logs, on the clients' core
+    start_seconds: int = START_SECONDS
 
 
 class Server:
@@ -41,14 +42,14 @@ class Server:
         )
 
     def __enter__(self) -> Self:
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + self.served.start_seconds
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise SystemExit(f"{self.served.name} ended at its start.")
             if _is_open(self.served.port):
                 return self
             time.sleep(0.1)
-        raise SystemExit(f"{self.served.name} did not open its port within {START_SECONDS} s.")
+        raise SystemExit(f"{self.served.name} did not open its port within {self.served.start_seconds} s.")
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._process.terminate()
