@@ -43,6 +43,13 @@ def day_of(wall: float, zone: ZoneInfo) -> tuple[date, float]:
     return day, midnight.astimezone(UTC).timestamp()
 
 
+def shared_day(wall_ahead: float | None, zone: ZoneInfo, boot: float, wall: float) -> tuple[str, float]:
+    """The day by the clock that all share, as ISO date, and when it ends by this machine's."""
+    shared = wall if wall_ahead is None else boot + wall_ahead
+    day, ends = day_of(shared, zone)
+    return intern(day.isoformat()), wall + ends - shared
+
+
 @lru_cache(maxsize=4_096)
 def limit_headers(burst: int, daily: int) -> bytes:
     """What an answer says of the limits themselves; one object for all accounts of a plan."""
@@ -299,12 +306,9 @@ class Window:
     # --- The day ------------------------------------------------------------------------------------------------------
     def _begin_day(self, boot: float, wall: float) -> None:
         """Begin the day that it is by the clock that all share, unless it is today's still."""
-        ahead = self.windows.wall_ahead
-        shared = wall if ahead is None else boot + ahead
-        day, ends = day_of(shared, self.zone)
-        self.day_ends = wall + ends - shared
-        if day.isoformat() != self.day:
-            self.day = intern(day.isoformat())
+        day, self.day_ends = shared_day(self.windows.wall_ahead, self.zone, boot, wall)
+        if day != self.day:
+            self.day = day
             self.left_today = self.lent_today = self.stored = self.settled = self.back = self.beyond = 0
             self.low_today = self.barred_today = 0
             if self.windows.sharing is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apikeys.gate.known import Known
 
 CHANGING = Struct("<BIIi")  # how many CALLS; the newest tick, and the calls in it; what is left today
-WINDOW = Struct("<HHIH?dIiiiiqI")  # as `pack` has them
+WINDOW = Struct("<HHIH?IiiiiqI")  # as `pack` has them
 ACCOUNT = Struct("<QB")
 CREDENTIAL = Struct("<H16s32s")
 CALLS = Struct("<II")  # a tick, and the calls in it
@@ -35,6 +35,7 @@ _WITH_ONE = Struct(CHANGING.format + "".join(part.format[1:] for part in (WINDOW
 _CREDENTIALS_AT = CHANGING.size + WINDOW.size
 _COUNT_AT = _CREDENTIALS_AT + ACCOUNT.size - 1
 _RIGHTS, _RIGHTS_AT = Struct("<H"), _COUNT_AT + 1  # of the first credential
+_DIGEST = slice(_COUNT_AT + 1 + CREDENTIAL.size - 32, _COUNT_AT + 1 + CREDENTIAL.size)  # likewise
 _TICK, _TICK_AT = Struct("<I"), 1
 _NO_TICK = 2**32 - 1
 _TICKS_LIMIT = 32  # before the newest one; where there are more, objects serve better
@@ -54,11 +55,10 @@ def pack(window: Window, credentials: bytes, *, plan: int, mode: int, since: int
         changing = CHANGING.pack(len(earlier), tick, here, window.left_today)
         rest = WINDOW.pack(
             plan,
-            _number_of_day(window.day),
+            number_of_day(window.day),
             mode,
             window.mode.life,
             window.is_unheard,
-            window.day_ends,
             min(window.attend, _NO_TICK),
             window.allotted,
             window.told,
@@ -76,10 +76,10 @@ def unpack(packed: bytes, window: Window) -> tuple[int, int, int]:
     """Give a new window what was packed; its plan and its mode, by number, and its life."""
     earlier, tick, here, window.left_today = CHANGING.unpack_from(packed)
     (
-        plan, day, mode, life, window.is_unheard, window.day_ends, attend, window.allotted, window.told,
+        plan, day, mode, life, window.is_unheard, attend, window.allotted, window.told,
         window.lent_today, window.low_today, window.beyond, beyond_until,
     ) = WINDOW.unpack_from(packed, CHANGING.size)  # fmt: skip
-    window.attend, window.beyond_until = _tick(attend), _tick(beyond_until)
+    window.attend, window.beyond_until, window.day_ends = _tick(attend), _tick(beyond_until), 0.0
     window.day = _day(day)
     window.slots = list(CALLS.iter_unpack(packed[_calls_at(packed) :])) if earlier else []
     if here:
@@ -129,10 +129,11 @@ class PackedCall:
         """As `Window.take` does; what is said to callers is set then."""
         packed, windows = self.packed, self.known.windows
         (
-            earlier, tick, here, left_today, plan, day, mode, _, _, day_ends, attend, allotted, _, _, low_today,
-            self.beyond, beyond_until, number, _, _, identity, _,
+            earlier, tick, here, left_today, plan, day, mode, _, _, attend, allotted, _, _, low_today, self.beyond,
+            beyond_until, number, _, _, identity, _,
         ) = _WITH_ONE.unpack_from(packed)  # fmt: skip
-        burst, _, _, self.headers = windows.plans[plan]
+        burst, _, zone, self.headers = windows.plans[plan]
+        today, self.day, _ = windows.today(zone, boot, wall)
         now, calls_at = int(boot * TICKS_PER_SECOND), len(packed)
         calls, used, self.room = b"", 0, WINDOW_SECONDS
         if earlier:
@@ -150,7 +151,7 @@ class PackedCall:
             used >= allotted
             or left_today <= 0
             or left_today < low_today
-            or wall >= day_ends
+            or day != today
             or (now >= attend and (allotted < burst or now >= beyond_until))
             or earlier >= _TICKS_LIMIT
             or not windows.counts_by(mode)
@@ -162,7 +163,6 @@ class PackedCall:
         name = identity.hex()
         self.who = (self.account_id, self.rights.kind, name)
         self.head = self.rights.head % (number, packed[_WITH_ONE.size : calls_at], with_hyphens(name))
-        self.day = _day(day)
         return Reason.ACCEPTED
 
     def _take_unpacked(self, boot: float, wall: float) -> Reason:
@@ -176,9 +176,9 @@ class PackedCall:
         return reason
 
 
-def has_one(packed: bytes) -> bool:
-    """Whether it holds exactly one credential; of those that hold any."""
-    return packed[_COUNT_AT : _COUNT_AT + 1] == b"\1"
+def has_but_this(packed: bytes, digest: bytes) -> bool:
+    """Whether exactly one credential is held, and this is it."""
+    return packed[_DIGEST] == digest and packed[_COUNT_AT] == 1
 
 
 def with_hyphens(identity: str) -> bytes:
@@ -206,7 +206,7 @@ def _tick(packed: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _number_of_day(day: str) -> int:
+def number_of_day(day: str) -> int:
     return date.fromisoformat(day).toordinal() - _FIRST_DAY
 
 

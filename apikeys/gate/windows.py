@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from apikeys.gate import packed
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.limits import TICKS_PER_SECOND, WINDOW_TICKS, Mode, Sharing, Window
+from apikeys.gate.limits import TICKS_PER_SECOND, WINDOW_TICKS, Mode, Sharing, Window, shared_day
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ACCOUNTS_KEPT = 1_000_000  # more than that and idle ones make room
 TRIED = 20  # accounts, for each new one that finds no room
-UNPACKED = 20_000  # accounts; so many take some 25 MiB, as much as 70,000 packed ones do
+UNPACKED = 16_000  # accounts; so many take some 20 MiB, as much as 60,000 packed ones do
 PACKED_TOGETHER = 64  # accounts, within 0.2 ms
 
 T = TypeVar("T", bound=Hashable)
@@ -72,6 +72,9 @@ class Windows:
         self.packed: dict[int, bytes] = {}  # of all accounts; empty while the account is unpacked
         self._unpacked: dict[int, Window] = {}  # the longest unpacked first
         self._next: list[int] = []  # whom it is looked at next to make room
+        self._days: dict[
+            ZoneInfo, tuple[int, str, float]
+        ] = {}  # today by number and as ISO date, and the Unix time of its end
         self._gone = 0  # accounts that left holes in `packed`
         self._numbered_mode, self._mode_number = self.mode, 0
         self._frozen = 0  # the number of the mode with which what was not in use was given up
@@ -122,8 +125,10 @@ class Windows:
         in_use = [one for one, record in self.packed.items() if record and packed.newest_tick(record) >= since]
         for account_id in in_use:  # without packing others for them: all of them are to follow the new mode
             self._unpack(account_id)
-        self.mode = mode
-        self._frozen = self._number_mode()
+        self._number_mode()
+        self.mode, self._numbered_mode = mode, mode
+        self._mode_number += 1
+        self._frozen = self._mode_number
         return self.unpacked()
 
     def looked_at(self, most: int) -> list[int]:
@@ -189,15 +194,30 @@ class Windows:
         self._gone += 1
         self.packed, self._gone = without_holes(self.packed, self._gone)
 
+    # --- What all follow ----------------------------------------------------------------------------------------------
+    def set_clock(self, wall_ahead: float) -> None:
+        self.wall_ahead = wall_ahead
+        self.mode = Mode(*self.mode)  # another object: each window looks at the clock again
+        self._days.clear()
+
+    def today(self, zone: ZoneInfo, boot: float, wall: float) -> tuple[int, str, float]:
+        """The zone's day, as windows have it; for packed ones."""
+        day = self._days.get(zone)
+        if day is None or wall >= day[2]:
+            date, ends = shared_day(self.wall_ahead, zone, boot, wall)
+            day = self._days[zone] = packed.number_of_day(date), date, ends
+        return day
+
     # --- Packing ------------------------------------------------------------------------------------------------------
     def counts_by(self, mode: int) -> bool:
         """Whether a window that was packed in that mode has nothing to follow."""
-        return self.mode is self._numbered_mode and mode == self._mode_number and not self.mode.equal_shares
+        return mode == self._number_mode() and not self.mode.equal_shares
 
     def _number_mode(self) -> int:
+        """The same for modes that differ in nothing but the clock."""
         if self.mode is not self._numbered_mode:
+            self._mode_number += self.mode != self._numbered_mode
             self._numbered_mode = self.mode
-            self._mode_number += 1
         return self._mode_number
 
     def _pack(self, window: Window, since: int) -> bytes | None:

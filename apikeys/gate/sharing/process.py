@@ -252,8 +252,7 @@ class Sharing:
         self.epoch = terms.epoch
 
     def set_clock(self, wall_ahead: float) -> None:
-        self.windows.wall_ahead = wall_ahead
-        self.windows.mode = Mode(*self.windows.mode)  # another object: each window looks at the clock again
+        self.windows.set_clock(wall_ahead)
 
     def begin_anew(self, process: UUID) -> None:
         """Hold nothing: others have declared this process dead, which was stopped or cut off for long."""
