@@ -4,14 +4,17 @@ There it truncates, which makes new files for each table and index: a second, fo
 are deleted, once nobody writes any more. What migrations made stays, so that it need not be made again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 from django.core.management.commands import flush
 from django.db import connection
+from pytest_django import DjangoDbBlocker
+
+Made = TypeVar("Made")
 
 MADE_BY_MIGRATIONS = {"django_content_type", "auth_permission"}
 
@@ -25,6 +28,16 @@ def in_use() -> Iterator[None]:
         patch.object(flush.Command, "handle", _patiently),
     ):
         yield
+
+
+@contextmanager
+def made_once(make: Callable[[], Made], blocker: DjangoDbBlocker) -> Iterator[Made]:
+    """Rows for the tests of a module, each of which is rolled back to them; removed after the last one."""
+    with blocker.unblock():
+        made = make()
+    yield made
+    with blocker.unblock():
+        call_command("flush", verbosity=0, interactive=False)
 
 
 def _patiently(command: flush.Command, patience: int = 5, **options: Any) -> None:

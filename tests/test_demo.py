@@ -1,27 +1,35 @@
 """The demonstration: what `./portal up --demo` shows tells one consistent story."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from django.db.models import Count, Value
 from django.db.models.functions import Concat
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import Account, Member, Notice, User
 from apikeys import demonstration
 from auditlog.actions import Action, Outcome
 from auditlog.models import AuditEntry, Call, DailyUsage, LastUse
+from tests import removal
 
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "for everybody in the demonstration"
 
 
-@pytest.fixture(autouse=True)
-def _filled(db: None) -> None:
+def _fill() -> datetime:
     demonstration.fill(password=PASSWORD)
+    return timezone.now()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def filled_at(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[datetime]:
+    with removal.made_once(_fill, django_db_blocker) as moment:
+        yield moment
 
 
 def test_acme_has_a_key_of_generation_two_that_is_203_days_old() -> None:
@@ -42,10 +50,10 @@ def test_acme_was_called_by_five_callers_of_which_some_failed() -> None:
     assert reasons == {"", "burst_limit", "rotated"}
 
 
-def test_no_call_is_older_than_the_log_may_be_or_in_the_future() -> None:
-    now = timezone.now()
+def test_no_call_is_older_than_the_log_may_be_or_in_the_future(filled_at: datetime) -> None:
+    log = filled_at - timedelta(days=7, minutes=1), filled_at
 
-    assert not Call.objects.exclude(at__range=(now - timedelta(days=7, minutes=1), now)).exists()
+    assert not Call.objects.exclude(at__range=log).exists()
 
 
 def test_acmes_old_key_is_behind_the_bells_of_its_super_admins() -> None:

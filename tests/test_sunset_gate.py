@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from functools import partial
 from itertools import product
 from uuid import UUID
 
@@ -289,14 +290,24 @@ def test_a_wrong_wall_clock_neither_lets_a_key_in_after_the_end_nor_ends_it_befo
     soon = SunsetFactory.create(group=place.group, authentication_ends_at=timezone.now() + timedelta(minutes=30))
     past_it, before_it = a_key(), a_key(account=place.account)
 
-    at_the_gate = [ask(gate.port, bearer(one)).status for one in (past_it, before_it, past_it, before_it)]
-    at_the_api = [_directly(bearer(one)).status for one in (past_it, before_it)]
+    at_the_gate = [_judged(partial(ask, gate.port), one) for one in (past_it, before_it, past_it, before_it)]
+    at_the_api = [_judged(_directly, one) for one in (past_it, before_it)]
     direct.close()
 
     assert gone.authentication_ends_at is not None
     assert soon.authentication_ends_at is not None
     assert at_the_gate == [401, 204, 401, 204]
     assert at_the_api == [401, 204]
+
+
+def _judged(asked: Callable[[tuple[str, str]], Answer], secret: str, patience: int = 100) -> int:
+    """The verdict; asked again where a busy machine lets a poll come too late, which is 503 and none."""
+    for _ in range(patience):
+        status = asked(bearer(secret)).status
+        if status != 503:
+            return status
+        time.sleep(0.1)
+    return 503
 
 
 def test_judged_by_the_wall_clock_a_key_would_pass_after_its_end_so_this_would_be_noticed(

@@ -12,12 +12,14 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
 from accounts import access_requests, role_mailboxes
 from accounts.models import AccessRequest, Account, Member
 from accounts.permissions import GRANTS, Permission, Role
 from apikeys.operations import api_keys
 from auditlog.models import AuditEntry
+from tests import removal
 from tests.factories import (
     ApiKeyFactory,
     ConnectionFactory,
@@ -26,7 +28,7 @@ from tests.factories import (
     SuperAdminFactory,
     UserFactory,
 )
-from tests.visitors import admin_of, signed_in
+from tests.visitors import admin_of, signed_in, signed_in_by
 
 pytestmark = pytest.mark.django_db
 
@@ -157,16 +159,26 @@ ASKED_BY = [
 ]
 
 
-@pytest.fixture
-def account() -> Account:
-    """One with an active key, an ended one, entries, an invitation, a connected app, and a request for access."""
+def _made() -> int:
+    """An account with an active key, an ended one, entries, an invitation, a connected app, a request for access."""
     key = ApiKeyFactory.create()
     InvitationFactory.create(account=key.account, invited_by=admin_of(key))
     ConnectionFactory.create(account=key.account)
     api_keys.rotate_api_key(account=key.account, generation=1, by=admin_of(key), now=timezone.now())
     access_requests.ask_for_key(member=MemberFactory.create(account=key.account), reason="x", now=timezone.now())
     role_mailboxes.name(account=key.account, email="team@acme.example", by=admin_of(key), now=timezone.now())
-    return key.account
+    return key.account.pk
+
+
+@pytest.fixture(scope="module")
+def account_pk(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[int]:
+    with removal.made_once(_made, django_db_blocker) as pk:
+        yield pk
+
+
+@pytest.fixture
+def account(account_pk: int, db: None) -> Account:
+    return Account.objects.get(pk=account_pk)
 
 
 def test_every_address_is_known_to_this_test() -> None:
@@ -194,7 +206,7 @@ def test_operators_pages_open_to_operators_alone(account: Account, name: str, me
 def test_a_member_may_what_their_role_grants(account: Account, role: Role, name: str, method: str) -> None:
     member = MemberFactory.create(account=account, role=role)
 
-    status = _ask(signed_in(member), name, account, method)
+    status = _ask(signed_in_by(member, "password"), name, account, method)
 
     granted = ACCOUNT_PAGES[name][0] in GRANTS[role]
     assert status in {200, 302} if granted else status == 403

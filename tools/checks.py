@@ -1,4 +1,7 @@
-"""`./portal check`: all that CI checks, one step after another to the end; fails if any failed. `--fast`: no tests."""
+"""`./portal check`: all that CI checks, to the end; fails if any step failed. `--fast`: no tests.
+
+The steps before the tests run beside one another, as many as there are cores; each says at its end what it found.
+"""
 
 import os
 import subprocess
@@ -6,9 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from keyportal import installation
+from tools import tests
 
 BIN = Path(sys.executable).parent
 APPS = ["accounts", "apikeys", "auditlog", "keyportal"]
@@ -26,17 +31,20 @@ STEPS = {
     "deployment": ["python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
     "static files": ["python", "manage.py", "collectstatic", "--noinput", "--verbosity", "0"],
     "newer Python": ["python", "-m", "tools.newer_python"],
-    "tests": ["python", "-m", "tools.tests"],
 }
-SLOW = {"newer Python", "tests"}
+SLOW = {"newer Python"}
 
 
 def main(arguments: list[str]) -> int:
-    chosen = [name for name in STEPS if not (name in SLOW and "--fast" in arguments)]
-    with tempfile.TemporaryDirectory(prefix="keyportal-check-") as directory:
+    fast = "--fast" in arguments
+    chosen = [name for name in STEPS if not (name in SLOW and fast)]
+    with tempfile.TemporaryDirectory(prefix="keyportal-check-") as directory, ThreadPoolExecutor(tests.CORES) as cores:
         environment = production(Path(directory))
-        results = {name: run(name, os.environ if name in SLOW else environment) for name in chosen}
-    width = max(map(len, chosen))
+        found = cores.map(lambda name: run(name, os.environ if name in SLOW else environment), chosen)
+        results = dict(zip(chosen, found, strict=True))
+    if not fast:
+        results["tests"] = test()
+    width = max(map(len, results))
     print("\n=== Summary ===")
     for name, (passed, seconds) in results.items():
         print(f"{'ok    ' if passed else 'FAILED'}  {name:<{width}}  {seconds:5.1f} s")
@@ -45,11 +53,18 @@ def main(arguments: list[str]) -> int:
 
 def run(name: str, environment: Mapping[str, str]) -> tuple[bool, float]:
     """Whether the step passed, and the seconds it took."""
-    print(f"\n=== {name} ===", flush=True)
     began = time.monotonic()
     program, *rest = STEPS[name]
-    status = subprocess.run([str(BIN / program), *rest], env=environment, check=False).returncode
-    return status == 0, time.monotonic() - began
+    command, output = [str(BIN / program), *rest], subprocess.PIPE
+    done = subprocess.run(command, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT, text=True)
+    print(f"\n=== {name} ===\n{done.stdout}", end="", flush=True)
+    return done.returncode == 0, time.monotonic() - began
+
+
+def test() -> tuple[bool, float]:
+    """Likewise; they say themselves how far they are."""
+    began = time.monotonic()
+    return tests.main([]) == 0, time.monotonic() - began
 
 
 def production(directory: Path) -> dict[str, str]:

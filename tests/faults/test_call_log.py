@@ -19,6 +19,7 @@ from auditlog import call_counts, call_spool
 from auditlog.models import Call
 from tests.factories import ApiKeyFactory
 from tests.gates import Connection, ProcessGate, ask, bearer, request
+from tests.test_call_spool import nothing_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,10 +36,10 @@ def secret() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays_on_the_disk() -> Iterator[None]:
+def _nothing_waits_on_the_disk() -> Iterator[None]:
+    nothing_waits()
     yield
-    for path in call_spool.directory().glob("*"):
-        path.unlink()
+    nothing_waits()
 
 
 @contextmanager
