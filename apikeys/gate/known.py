@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apikeys.gate.announced import Announced
 
 POLL_SECONDS = 0.2
-KEPT_LIMIT = 1_000_000  # credentials; about 440 MiB with all else that a process needs
+KEPT_LIMIT = 1_000_000  # credentials; less than 512 MiB with all else that a process needs
 LOOKED_AT, LET_GO = 1_000, 200  # accounts: where there is no room, of so many the least lately used go
 BEGINNING = slice(15)  # of a digest: enough to find it, in bytes objects of 48 bytes instead of 80
 ROUNDS = 20  # of that, for one that is to be kept

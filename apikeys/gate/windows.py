@@ -27,6 +27,7 @@ PACKED_TOGETHER = 64  # accounts, within 0.2 ms
 T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
 Plan = tuple[int, int, "ZoneInfo", bytes]  # the limits, the account's time zone, what answers say of the limits
+Today = tuple[int, str, float]  # a day's number and ISO date, and the Unix time at which it ends
 
 
 class Credentials(Protocol):
@@ -72,9 +73,7 @@ class Windows:
         self.packed: dict[int, bytes] = {}  # of all accounts; empty while the account is unpacked
         self._unpacked: dict[int, Window] = {}  # the longest unpacked first
         self._next: list[int] = []  # whom it is looked at next to make room
-        self._days: dict[
-            ZoneInfo, tuple[int, str, float]
-        ] = {}  # today by number and as ISO date, and the Unix time of its end
+        self._days: dict[ZoneInfo, Today] = {}
         self._gone = 0  # accounts that left holes in `packed`
         self._numbered_mode, self._mode_number = self.mode, 0
         self._frozen = 0  # the number of the mode with which what was not in use was given up
@@ -200,7 +199,7 @@ class Windows:
         self.mode = Mode(*self.mode)  # another object: each window looks at the clock again
         self._days.clear()
 
-    def today(self, zone: ZoneInfo, boot: float, wall: float) -> tuple[int, str, float]:
+    def today(self, zone: ZoneInfo, boot: float, wall: float) -> Today:
         """The zone's day, as windows have it; for packed ones."""
         day = self._days.get(zone)
         if day is None or wall >= day[2]:
