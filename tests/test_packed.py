@@ -96,7 +96,9 @@ CHANGES: list[Callable[[Side, int, int], object]] = [
     lambda side, number, _: side.keep(replace(ACCOUNTS[number - 1][0], burst_limit=BURST + 1)),
     lambda side, *_: _follow(side, Mode(*side.windows.mode)),
     lambda side, *_: _follow(side, Mode(side.windows.mode.life + 1)),
-    lambda side, *_: _follow(side, Mode(side.windows.mode.life, equal_shares=3, raise_tick=0)),
+    lambda side, *_: side.windows.keep_to_shares(Mode(side.windows.mode.life, equal_shares=3, raise_tick=0)),
+    lambda side, _, tick: side.windows.keep_to_shares(Mode(side.windows.mode.life, 2, tick + 100)),
+    lambda side, _, tick: side.windows.keep_to_shares(Mode(side.windows.mode.life, 4, tick + 100)),
     lambda side, _, tick: _freeze(side, tick),
 ]
 
@@ -322,6 +324,22 @@ def test_tables_do_not_grow_by_what_has_gone() -> None:
         table, gone = windows.without_holes(table, gone + 1)
 
     assert sys.getsizeof(table) == sys.getsizeof(dict.fromkeys(range(5_000), 0))
+
+
+def test_a_packed_account_keeps_to_the_most_shares_that_others_reckoned_with_meanwhile() -> None:
+    """One more process was there for a while: it may have used a fourth of the limit, until it counts no more."""
+    side, one = Side(), account(1, burst=12)[0]
+    side.keep(one)
+    side.windows.keep_to_shares(Mode(equal_shares=2, raise_tick=0))
+    side.window().lend(40)
+    side.call(one, 1_000.0)
+    side.pack()
+
+    side.windows.keep_to_shares(Mode(equal_shares=4, raise_tick=10_300))
+    side.windows.keep_to_shares(Mode(equal_shares=2, raise_tick=10_600))
+    accepted = [side.call(one, at)[0] for at in [1_040.0] * 7 + [1_060.0] * 3]
+
+    assert accepted == [Reason.ACCEPTED] * 3 + [Reason.BURST_LIMIT] * 4 + [Reason.ACCEPTED] * 3
 
 
 def test_who_waited_while_an_account_was_packed_is_counted_with_it() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import cache, partial
+from threading import Lock
 from time import time
 from typing import Any
 
@@ -71,6 +72,7 @@ class Gate:
         self.now = self.began  # as of the last tick: enough to tell idle connections
         self.connections: set[GateProtocol] = set()
         self.turns = Turns(self.loop)
+        self._after_the_loop = Lock()  # two threads may outlive it
         self.new_hasher = secrets.keyed_hasher(next(iter(settings.DIGEST_PEPPERS.values()))).copy
         self.date = b""
         self.may_hold_secret = may_hold_secret(settings.API_KEY_QUERY_PARAM)
@@ -338,11 +340,12 @@ class Gate:
         self._next_tick = self.loop.call_later(TICK_SECONDS, self._tick)
 
     def _hand_over(self, what: Callable[[], None]) -> None:
-        """From a thread: have something done on the loop; once that has ended, nobody else is at work with it."""
+        """From a thread: have something done on the loop; once that has ended, here."""
         try:
             self.loop.call_soon_threadsafe(what)
         except RuntimeError:
-            what()
+            with self._after_the_loop:
+                what()
 
 
 def _with_query_deprecation(kept: Kept) -> bytes:

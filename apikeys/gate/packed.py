@@ -97,6 +97,13 @@ def newest_tick(packed: bytes) -> int:
     return tick
 
 
+def holds(packed: bytes) -> bool:
+    """Whether others could have something of what is held."""
+    told: int = WINDOW.unpack_from(packed, CHANGING.size)[7]
+    left_today: int = CHANGING.unpack_from(packed)[3]
+    return told > 0 or left_today > 0
+
+
 def credentials(packed: bytes) -> bytes:
     """Empty if there are none."""
     return packed[_CREDENTIALS_AT : _calls_at(packed)]

@@ -77,6 +77,7 @@ class Windows:
         self._gone = 0  # accounts that left holes in `packed`
         self._numbered_mode, self._mode_number = self.mode, 0
         self._frozen = 0  # the number of the mode with which what was not in use was given up
+        self._most_shares = 0  # of all equal shares that were to be kept to since: packed windows were not told
 
     def of(self, credential: Credential, *, boot: float, wall: float) -> Window:
         """The account's window, following the plan that was just read."""
@@ -114,9 +115,15 @@ class Windows:
         return list(self._unpacked.values())
 
     def some_packed(self, most: int) -> list[Window]:
-        """Unpack so many of those that are packed."""
-        some = list(islice((account_id for account_id, record in self.packed.items() if record), most))
+        """Unpack so many of those that are packed and hold something."""
+        some = list(islice((one for one, record in self.packed.items() if record and packed.holds(record)), most))
         return [self._unpack(account_id) for account_id in some]
+
+    def keep_to_shares(self, mode: Mode) -> None:
+        """Follow equal shares, at once: others may have waited long for this process already."""
+        self.mode, self._most_shares = mode, max(self._most_shares, mode.equal_shares)
+        for window in self._unpacked.values():
+            window.adapt()
 
     def freeze(self, mode: Mode, tick: int) -> list[Window]:
         """Have those give up what they hold that nobody has used lately; the others."""
@@ -127,7 +134,7 @@ class Windows:
         self._number_mode()
         self.mode, self._numbered_mode = mode, mode
         self._mode_number += 1
-        self._frozen = self._mode_number
+        self._frozen, self._most_shares = self._mode_number, mode.equal_shares
         return self.unpacked()
 
     def looked_at(self, most: int) -> list[int]:
@@ -244,6 +251,8 @@ class Windows:
             window.give_up()
         if mode != self._number_mode():
             window.mode = Mode(life)
+            if self.mode.equal_shares:
+                window.keep(min(window.allotted, window.burst // self._most_shares))
             window.adapt()
         if self.credentials is not None:
             self.credentials.unpack(window, packed.credentials(record))
@@ -255,4 +264,4 @@ def without_holes(table: dict[T, V], gone: int) -> tuple[dict[T, V], int]:
 
     A table keeps the places of those that went, and would be twice as large when they are used up.
     """
-    return (table, gone) if gone < max(len(table) // 4, 1_000) else (dict(table.items()), 0)
+    return (table, gone) if gone < max(len(table) // 4, 1_000) else (dict(table), 0)

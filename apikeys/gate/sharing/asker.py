@@ -42,7 +42,7 @@ INCOMPLETE_SECONDS = 3.0  # and so is one that not everybody has come back to fo
 CLOCK_SECONDS = 0.05  # a shared clock that is so far from what was thought is taken over
 OWNER_SECONDS = 1.0
 STOP_SECONDS = 3.0
-LEAVE_SECONDS = 30.0  # how long an ending process gives back what accounts hold that seldom call
+LEAVE_SECONDS = 2.0  # how long an ending process gives back what it holds; some 10,000 accounts
 
 T = TypeVar("T")
 
@@ -171,14 +171,15 @@ class Asker:
         if not sharing.is_registered:
             return
         self._pending.clear()
-        self._from_owner(sharing.give_all)
         until, more = boot_seconds() + LEAVE_SECONDS, True
+        self._from_owner(sharing.give_all)
         while more:  # after that, what is left counts as spent
             self._drain()
-            for start in range(0, len(self._pending), TOGETHER):
-                self._ask(self._pending[start : start + TOGETHER])
+            while self._pending and boot_seconds() < until:
+                self._ask(self._pending[:TOGETHER])
+                del self._pending[:TOGETHER]
             self._pending.clear()
-            more = boot_seconds() < until and bool(self._from_owner(lambda: sharing.give_packed(TOGETHER)))
+            more = boot_seconds() < until and self._from_owner(lambda: sharing.give_packed(TOGETHER)) is not False
         self._has_left = True
         members.leave(sharing.id)
 

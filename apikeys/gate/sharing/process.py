@@ -246,9 +246,7 @@ class Sharing:
             self.windows.mode = Mode(mode.life)
         elif terms.equal_shares and terms.epoch > self.epoch:
             raise_at = _now_tick() + ceil(SPENT_SECONDS * TICKS_PER_SECOND) + 1
-            self.windows.mode = Mode(mode.life, terms.equal_shares, raise_at)
-            for window in self.windows.unpacked():
-                window.adapt()  # at once: others may have waited long for this process already
+            self.windows.keep_to_shares(Mode(mode.life, terms.equal_shares, raise_at))
         self.epoch = terms.epoch
 
     def set_clock(self, wall_ahead: float) -> None:
