@@ -119,7 +119,7 @@ def test_without_the_judgement_that_it_is_none_a_prepared_key_is_accepted_early(
     def lax(credential: Credential) -> Reason:
         return Reason.ACCEPTED if credential.end == Reason.PREPARED else real(credential)
 
-    monkeypatch.setattr("apikeys.gate.known.standing", lax)
+    monkeypatch.setattr("apikeys.gate.kept.standing", lax)
 
     assert run().accepted_early()
 
