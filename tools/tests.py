@@ -28,7 +28,7 @@ def run(store: str, arguments: list[str]) -> tuple[int, str]:
     """One run of pytest: its exit status, and that in words with the seconds it took."""
     began = time.monotonic()
     print(f"\n=== Tests on {STORES[store]} ===", flush=True)
-    command = [sys.executable, "-m", "pytest", "-n", str(2 * CORES), "--dist", "worksteal", "-q", *arguments]
+    command = [sys.executable, "-m", "pytest", "-n", str(CORES + 1), "--dist", "worksteal", "-q", *arguments]
     status = subprocess.run(command, env={**os.environ, "STORE": store}, check=False).returncode
     words = {0: "passed", NOTHING_COLLECTED: "nothing to run"}.get(status, "FAILED")
     return status, f"{words} in {time.monotonic() - began:.0f} s"

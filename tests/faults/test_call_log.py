@@ -119,6 +119,7 @@ def test_after_a_kill_while_calls_wait_on_the_disk_these_are_stored_once_and_the
     with ProcessGate() as gate, log_locked():
         load = Load(gate.port, secret)
         time.sleep(SECONDS)
+        eventually(lambda: bool(call_spool.segments()))
         gate.end(signal.SIGKILL)
         answered = load.end()
         waited = sum(one.calls for one in call_spool.segments())
