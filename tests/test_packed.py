@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apikeys.gate import kept, known, windows
+from apikeys.gate import known, windows
 from apikeys.gate.clock import boot_seconds
-from apikeys.gate.kept import Kept
+from apikeys.gate.kept import AllRights, Kept
 from apikeys.gate.known import Known
-from apikeys.gate.limits import NEVER, TICKS_PER_SECOND, Mode, Window
+from apikeys.gate.limits import TICKS_PER_SECOND, Mode, Window
 from apikeys.gate.protected_api import ProtectedApi
 from apikeys.gate.reasons import Reason
+from apikeys.gate.sharing import process
 from apikeys.gate.sharing.process import Sharing
 from apikeys.gate.windows import Windows
 from apikeys.secrets import Kind
@@ -39,7 +40,9 @@ class Side:
 
     def __init__(self) -> None:
         self.sharing = NoOthers()
-        self.windows = Windows(self.sharing)
+        self.windows = Windows()
+        self.process = Sharing(self.windows, lambda what: what())
+        self.windows.sharing = self.sharing
         self.known = Known(self.windows, ProtectedApi(), look=lambda: None)
         self.now = 1_000.0
 
@@ -99,7 +102,7 @@ CHANGES: list[Callable[[Side, int, int], object]] = [
     lambda side, *_: side.windows.keep_to_shares(Mode(side.windows.mode.life, equal_shares=3, raise_tick=0)),
     lambda side, _, tick: side.windows.keep_to_shares(Mode(side.windows.mode.life, 2, tick + 100)),
     lambda side, _, tick: side.windows.keep_to_shares(Mode(side.windows.mode.life, 4, tick + 100)),
-    lambda side, _, tick: _freeze(side, tick),
+    lambda side, *_: _freeze(side),
 ]
 
 
@@ -110,14 +113,9 @@ def _follow(side: Side, mode: Mode) -> None:
         window.adapt()
 
 
-def _freeze(side: Side, tick: int) -> None:
-    """As `Sharing.freeze` does."""
-    mode = side.windows.mode
-    for window in side.windows.freeze(Mode(mode.life, mode.equal_shares, NEVER), tick):
-        window.move_to(tick)
-        if not window.slots:
-            window.keep(0)
-        window.told = window.held
+def _freeze(side: Side) -> None:
+    with mock.patch.object(process, "boot_seconds", return_value=side.now):
+        side.process.freeze(0)
 
 
 STEP = st.one_of(
@@ -147,6 +145,7 @@ def test_calls_are_decided_logged_and_answered_as_if_nothing_were_packed(
         elif what == "change":
             boot += 1 / TICKS_PER_SECOND  # a window follows what changed with its next tick
             for side in (plain, packing):
+                side.now = boot
                 CHANGES[which](side, int(much), int(boot * TICKS_PER_SECOND))
         else:
             wall += 13 * 3600
@@ -382,7 +381,7 @@ def test_idle_accounts_make_room_once_the_counter_has_heard_that_they_hold_nothi
 
 
 def test_rights_that_are_too_many_to_number_are_kept_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "RIGHTS_LIMIT", 1)
+    monkeypatch.setattr(AllRights, "LIMIT", 1)
     side = Side()
     side.keep(*account(1), *account(2, keys=2), *account(4))
 

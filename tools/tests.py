@@ -3,8 +3,9 @@
 On PostgreSQL runs what could differ there: every test that uses the database, unless it drives a browser or says in a
 mark why one store is enough. `tests/once.py` chooses, and prints how many were left out and why.
 
-Two tests a core: most that are long wait for other processes. Each worker begins elsewhere in the list, so that those
-that compute, which come first, run beside those that wait; whoever is done takes over from the others.
+One test more at once than there are cores: most that are long wait for other processes. Each worker begins elsewhere
+in the list, so that those that compute, which come first, run beside those that wait; whoever is done takes over from
+the others.
 """
 
 import os

@@ -23,23 +23,24 @@ def main() -> None:
     django.setup()
     refuse_broken_document()
     if options.workers:
-        supervise(_config(options, "worker", workers=options.workers))
+        supervise(config("worker", host=options.host, port=options.port, workers=options.workers))
     for ending in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once everything has stopped
         signal.signal(ending, lambda *_: sys.exit(0))
-    uvicorn.Server(_config(options, "app")).run()
+    uvicorn.Server(config("app", host=options.host, port=options.port)).run()
 
 
-def supervise(config: uvicorn.Config) -> NoReturn:
+def supervise(workers: uvicorn.Config) -> NoReturn:
     """Run the workers on one socket, start anew what ends, and pass on what ends all."""
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
+    Multiprocess(workers, sockets=[workers.bind_socket()]).run()
     sys.exit(0)
 
 
-def _config(options: argparse.Namespace, module: str, *, workers: int = 1) -> uvicorn.Config:
+def config(module: str, *, host: str, port: int, workers: int = 1) -> uvicorn.Config:
+    """:param module: of this package, whose gate it is."""
     return uvicorn.Config(
         f"apikeys.gate.{module}:lifespan",
-        host=options.host,
-        port=options.port,
+        host=host,
+        port=port,
         workers=workers,
         http=f"apikeys.gate.{module}:GateProtocol",
         loop="uvloop",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from apikeys.gate.decide import standing
 from apikeys.gate.packed import ACCOUNT, CREDENTIAL, with_hyphens
 from apikeys.gate.reasons import Reason
+from apikeys.gate.windows import Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,22 +16,20 @@ if TYPE_CHECKING:
     from apikeys.gate.limits import Window
     from apikeys.gate.store import Credential
 
-RIGHTS_LIMIT = 2**16
 PACKED_LIMIT = 2**8 - 1  # credentials of an account
 
 
 class Rights:
     """What many credentials have in common; one object for all of them."""
 
-    __slots__ = ("ends_at", "head", "is_bounded", "kind", "number", "scopes", "standing", "sunset")
+    __slots__ = ("ends_at", "head", "is_bounded", "kind", "scopes", "standing", "sunset")
 
-    def __init__(self, credential: Credential, *, is_bounded: bool, number: int | None) -> None:
+    def __init__(self, credential: Credential, *, is_bounded: bool) -> None:
         """:param is_bounded: the call's method and path are to be judged, too."""
         self.kind, self.scopes, self.sunset = credential.kind.value, credential.scopes, credential.sunset
         self.standing = standing(credential)
         self.is_bounded = is_bounded
         self.ends_at = self.sunset.next_refusal(0) if self.sunset else inf  # Unix seconds by the database's clock
-        self.number = number  # None: there are too many of them
         scopes = "*" if self.scopes is None else " ".join(sorted(self.scopes))
         sunset = self.sunset.headers if self.sunset else b""
         # What an answer says, to be completed by the account's number and slug, and the credential's id.
@@ -47,8 +46,8 @@ class Rights:
         return self.sunset.refuses(at)
 
 
-class AllRights(list[Rights]):
-    """Those that occur, by number."""
+class AllRights(Numbered[Rights]):
+    """Those that occur."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,11 +57,9 @@ class AllRights(list[Rights]):
         key = (credential.kind, standing(credential), credential.scopes, credential.sunset)
         found = self._of.get(key)
         if found is None:
-            number = len(self) if len(self) < RIGHTS_LIMIT else None
-            found = Rights(credential, is_bounded=is_bounded, number=number)
-            if number is not None:
+            found = Rights(credential, is_bounded=is_bounded)
+            if self.number(found) is not None:
                 self._of[key] = found
-                self.append(found)
         return found
 
 
@@ -78,13 +75,14 @@ class Kept:
         self.head = rights.head % (number, slug, with_hyphens(identity))  # after the plan's, which are the window's
 
 
-def pack(kept: Mapping[bytes, Kept]) -> bytes | None:
+def pack(kept: Mapping[bytes, Kept], rights: AllRights) -> bytes | None:
     """An account's credentials by digest, in few bytes; None if they cannot be."""
     parts = []
     for digest, one in kept.items():
-        if one.rights.number is None:
+        number = rights.number(one.rights)
+        if number is None:
             return None
-        parts.append(CREDENTIAL.pack(one.rights.number, bytes.fromhex(one.who[2]), digest))
+        parts.append(CREDENTIAL.pack(number, bytes.fromhex(one.who[2]), digest))
     return b"".join((ACCOUNT.pack(one.number, len(kept)), *parts, one.slug)) if kept else b""
 
 

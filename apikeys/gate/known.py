@@ -205,7 +205,7 @@ class Known:
         its_digests = self._of_account.get(account_id, ())
         if len(its_digests) > kept.PACKED_LIMIT:
             return None
-        return kept.pack({digest: self.kept[digest] for digest in its_digests})
+        return kept.pack({digest: self.kept[digest] for digest in its_digests}, self.rights)
 
     def let_go(self, account_id: int) -> None:
         for digest in self._of_account.pop(account_id, ()):

@@ -250,10 +250,8 @@ class Window:
 
     def forget(self) -> None:
         """Hold nothing of the burst limit, and know of no calls."""
-        self.slots = []
-        self.tick = -1
-        self.here = self.allotted = self.left = self.told = self.beyond = 0
-        self.is_asked_for = False
+        self.give_up()
+        self.tick, self.beyond, self.is_asked_for = -1, 0, False
 
     def begin_anew(self) -> None:
         """Hold nothing at all."""

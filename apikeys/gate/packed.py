@@ -189,7 +189,7 @@ def has_but_this(packed: bytes, digest: bytes) -> bool:
 
 
 def with_hyphens(identity: str) -> bytes:
-    """32 hex digits as UUIDs are written (RFC 9562, 4); to make one costs eight times as much."""
+    """32 hex digits as UUIDs are written (RFC 9562, 4); to make one costs six times as much."""
     return b"%b-%b-%b-%b-%b" % _GROUPS.unpack(identity.encode())
 
 

@@ -15,9 +15,8 @@ class CountingProcess(models.Model):
     suspicions = models.PositiveBigIntegerField(default=0)  # raised by each, so that two can be told apart
     is_suspected = models.BooleanField(default=False)  # it answers by lowering this
     has_ended = models.BooleanField(default=False)  # for good: one that lives after all begins anew, under another id
-    told_epoch = models.PositiveBigIntegerField(
-        null=True
-    )  # for which the table knows what it holds; None: it uses Redis
+    # Of the terms for which the table knows what it holds; None: it uses Redis.
+    told_epoch = models.PositiveBigIntegerField(null=True)
 
     def __str__(self) -> str:
         return str(self.id)

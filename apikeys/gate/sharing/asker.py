@@ -42,7 +42,7 @@ INCOMPLETE_SECONDS = 3.0  # and so is one that not everybody has come back to fo
 CLOCK_SECONDS = 0.05  # a shared clock that is so far from what was thought is taken over
 OWNER_SECONDS = 1.0
 STOP_SECONDS = 3.0
-LEAVE_SECONDS = 2.0  # how long an ending process gives back what it holds; some 10,000 accounts
+LEAVE_SECONDS = 2.0  # how long an ending process gives back what it holds
 
 T = TypeVar("T")
 
