@@ -271,10 +271,10 @@ def test_what_was_heard_of_the_others_calls_is_not_said_for_ever() -> None:
 
 
 def _be_answered(sharing: Sharing) -> None:
-    """By a counter that has everything that is asked for."""
+    """By a counter that has half of what is asked for; others have the rest."""
     questions = [sharing.questions.get_nowait() for _ in range(sharing.questions.qsize())]
     for one in questions:
-        one.allotted, one.calls, one.lent = one.burst.keep + one.burst.want, one.day.want, one.day.want
+        one.allotted, one.calls, one.lent = one.burst.keep + one.burst.want // 2, one.day.want, one.day.want
     sharing.answered(questions)
 
 
@@ -306,13 +306,24 @@ def test_no_more_accounts_are_known_than_the_bound_once_they_are_idle(monkeypatc
     sharing = Sharing(side.windows, lambda what: what())
 
     for number in range(200):
-        side.now = now + number
+        side.now = now + 7 * number
         side.keep(account(number)[0])
+        side.window(number).move_to(int(side.now * TICKS_PER_SECOND))
         _be_answered(sharing)
 
     assert len(side.windows.packed) <= 30 + windows.TRIED
     assert side.windows.get(199) is not None
     assert len(side.known.account_of) <= len(side.windows.packed)
+
+
+def test_whoever_has_just_got_a_window_is_at_work_with_the_accounts_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "UNPACKED", 1)
+    side = Side()
+    side.keep(*account(1), *account(2), *account(3))
+
+    window = side.window(1)
+
+    assert side.window(1) is window
 
 
 def test_tables_do_not_grow_by_what_has_gone() -> None:
